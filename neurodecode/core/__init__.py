@@ -1,0 +1,1 @@
+"""Words every room uses: errors, facts, names, options, seeds."""

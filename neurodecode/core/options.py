@@ -1,0 +1,96 @@
+"""Checks a person's choices against what a builder accepts.
+
+The signature of the builder is the schema: there is no second list of options to keep in step.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from neurodecode.core.errors import ConfigError, UnknownName
+
+
+def keywords(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Keyword-only parameters of a function or class, in order: what a person may choose."""
+    parameters = inspect.signature(builder).parameters.values()
+    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def check_options(builder: Callable[..., Any], options: Mapping[str, Any], *, where: str) -> None:
+    """Refuse an option that `builder` does not take, or a value of another type.
+
+    Parameters
+    ----------
+    builder
+        Function or class whose keyword-only parameters are the choices.
+    options
+        Choices as they were written.
+    where
+        Place to name in the message, such as "[preprocess]".
+
+    Raises
+    ------
+    UnknownName
+        For an option that does not exist; the message names the nearest.
+    ConfigError
+        For a value whose type the annotation does not allow.
+    """
+    known = keywords(builder)
+    target = builder.__init__ if isinstance(builder, type) else builder
+    hints = get_type_hints(target)
+    for name, value in options.items():
+        if name not in known:
+            raise UnknownName(f"option of {where}", name, known)
+        hint = hints.get(name, Any)
+        if not fits(value, hint):
+            raise ConfigError(
+                f"{where} {name} = {value!r} is not {describe(hint)}. "
+                f"Its default is {known[name].default!r}."
+            )
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value read from TOML suits a type annotation."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return value in inner
+    if origin in (Union, UnionType):
+        return any(fits(value, option) for option in inner)
+    if hint is None or hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin is tuple:
+        same = len(inner) == 2 and inner[1] is Ellipsis
+        return isinstance(value, list | tuple) and (
+            all(fits(v, inner[0]) for v in value)
+            if same
+            else len(value) == len(inner) and all(map(fits, value, inner))
+        )
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping) and all(fits(v, inner[1]) for v in value.values())
+    if isinstance(origin, type):  # Sequence[...] and the like
+        return isinstance(value, list | tuple) and all(fits(v, inner[0]) for v in value)
+    return isinstance(value, hint)
+
+
+def describe(hint: Any) -> str:
+    """A type annotation in words."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(v) for v in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(describe(option) for option in inner)
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    if hint is type(None):
+        return "left out"
+    if origin is tuple and (len(inner) != 2 or inner[1] is not Ellipsis):
+        return f"a list of {len(inner)} ({', '.join(describe(v) for v in inner)})"
+    if origin is not None:
+        return f"a list of values, each {describe(inner[-1] if origin is not tuple else inner[0])}"
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
