@@ -83,7 +83,8 @@ class Registry(Generic[T]):
     @cached_property
     def _listings(self) -> dict[str, Listing]:
         spec = importlib.util.find_spec(self.package)
-        assert spec is not None and spec.origin is not None
+        assert spec is not None
+        assert spec.origin is not None
         variable = f"{self.kind.upper()}S"
         found: dict[str, Listing] = {}
         for path in sorted(Path(spec.origin).parent.glob("[!_]*.py")):

@@ -31,8 +31,8 @@ class TaskSpec:
             raise SignalError(f"Channel names repeat: {', '.join(self.ch_names)}.")
         if not self.ch_names or self.n_times < 1 or self.sfreq <= 0:
             raise SignalError(
-                f"A window needs channels, samples and a sampling rate; got {self.n_chans} channels, "
-                f"{self.n_times} samples, {self.sfreq} Hz."
+                f"A window needs channels, samples and a sampling rate; got {self.n_chans} "
+                f"channels, {self.n_times} samples, {self.sfreq} Hz."
             )
 
     @property
