@@ -1,7 +1,6 @@
 """Settings of every test: one thread, quiet MNE, real recordings where they are present."""
 
 import os
-import warnings
 from pathlib import Path
 
 import pytest

@@ -37,8 +37,7 @@ def check_options(builder: Callable[..., Any], options: Mapping[str, Any], *, wh
         For a value whose type the annotation does not allow.
     """
     known = keywords(builder)
-    target = builder.__init__ if isinstance(builder, type) else builder
-    hints = get_type_hints(target)
+    hints = get_type_hints(vars(builder)["__init__"] if isinstance(builder, type) else builder)
     for name, value in options.items():
         if name not in known:
             raise UnknownName(f"option of {where}", name, known)

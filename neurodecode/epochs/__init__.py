@@ -1,0 +1,1 @@
+"""Windows around events: cut, checked, dropped where asked. Repair belongs to artifacts/."""

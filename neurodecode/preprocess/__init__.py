@@ -1,0 +1,1 @@
+"""MNE Raw in, MNE Raw out: channels, filters, rate, reference."""

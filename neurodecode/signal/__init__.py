@@ -1,0 +1,1 @@
+"""The mathematics: arrays in, arrays out. Knows nothing of files, events or labels."""

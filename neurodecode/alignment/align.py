@@ -1,0 +1,99 @@
+"""Whitening every domain with what its windows may know."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.alignment import Aligner
+from neurodecode.signal.covariance import Array, covariances, inverse_sqrt
+
+Mode = Literal["causal", "batch"]
+
+
+class AlignState(NamedTuple):
+    """What an aligner remembers of a domain from one window to the next."""
+
+    mean: Array | None  # (n_chans, n_chans); None before the first window
+    n: int
+
+
+def align_start() -> AlignState:
+    """State of a domain of which nothing has been seen."""
+    return AlignState(None, 0)
+
+
+def align_step(
+    x: NDArray[np.floating], state: AlignState, aligner: Aligner
+) -> tuple[NDArray[np.float32], AlignState]:
+    """Whiten one window (n_chans, n_times) with the mean of all windows up to and with it."""
+    cov = covariances(x[None])[0]
+    mean = cov if state.mean is None else aligner.update(state.mean, state.n, cov)
+    state = AlignState(mean, state.n + 1)
+    return _whiten(x, mean), state
+
+
+def align_domain(
+    x: NDArray[np.floating], train: NDArray[np.bool_], aligner: Aligner, mode: Mode
+) -> NDArray[np.float32]:
+    """Whiten the windows of one domain, (n_epochs, n_chans, n_times), in order of time.
+
+    Parameters
+    ----------
+    x
+        All windows of the domain, any unit; the result has none.
+    train
+        Which of them are on the training side.
+    aligner
+        The kind of mean.
+    mode
+        What the test windows may know of each other; see the package's docstring.
+    """
+    if mode == "batch":
+        return _whiten(x, aligner.mean(covariances(x)))
+    out = np.empty(x.shape, dtype=np.float32)
+    state = align_start()
+    if train.any():
+        mean = aligner.mean(covariances(x[train]))
+        out[train] = _whiten(x[train], mean)
+        state = AlignState(mean, int(train.sum()))
+    for i in np.flatnonzero(~train):
+        out[i], state = align_step(x[i], state, aligner)
+    return out
+
+
+def align(
+    x: NDArray[np.float32],
+    domains: Sequence[object],
+    train: NDArray[np.integer],
+    test: NDArray[np.integer],
+    aligner: Aligner,
+    mode: Mode,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Training and test windows, each domain whitened.
+
+    Parameters
+    ----------
+    x
+        Windows of all domains, (n_epochs, n_chans, n_times), in order of time within each.
+    domains
+        Domain of each window, (n_epochs,).
+    train, test
+        Indices of the windows on either side of a fold.
+    aligner, mode
+        See `align_domain`.
+    """
+    out = np.empty(x.shape, dtype=np.float32)
+    side = np.full(len(x), -1)
+    side[train], side[test] = 1, 0
+    names = np.asarray(domains)
+    for name in dict.fromkeys(domains):
+        index = np.flatnonzero((names == name) & (side >= 0))
+        if index.size:
+            out[index] = align_domain(x[index], side[index] == 1, aligner, mode)
+    return out[train], out[test]
+
+
+def _whiten(x: NDArray[np.floating], mean: Array) -> NDArray[np.float32]:
+    return np.asarray(np.matmul(inverse_sqrt(mean), x), dtype=np.float32)

@@ -1,0 +1,115 @@
+"""From a recording to its EpochSet. The keyword-only options are those of ``[epochs]``."""
+
+import logging
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from neurodecode.core.errors import SignalError
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.epochs.reject import finite_windows, outside_bad_spans, quiet_windows
+from neurodecode.epochs.windows import cut_windows, window_starts
+from neurodecode.recordings.load import Recording
+
+logger = logging.getLogger(__name__)
+
+
+def cut_epochs(
+    recording: Recording,
+    classes: Sequence[str],
+    *,
+    window: tuple[float, float],
+    stride: float | None = None,
+    endpoint: bool = False,
+    baseline: tuple[float, float] | None = None,
+    reject: float | None = None,
+    outside: Literal["stop", "drop"] = "stop",
+) -> EpochSet:
+    """Windows of one preprocessed recording.
+
+    Parameters
+    ----------
+    recording
+        Its raw has the channels, filters and rate that the decoder shall see.
+    classes
+        Class names; events of other names are passed over.
+    window
+        ``[tmin, tmax)`` relative to the task's onset, seconds.
+    stride
+        Seconds between consecutive windows within one event; by default one window per event.
+    endpoint
+        Include the sample at tmax, as MNE's and MOABB's windows do.
+    baseline
+        ``[start, stop)`` relative to the onset, seconds, whose mean is subtracted per channel.
+    reject
+        Drop windows with a larger peak-to-peak amplitude in any channel, microvolts.
+    outside
+        What to do with a window that leaves the recording: "stop" with an error, or "drop".
+
+    Raises
+    ------
+    SignalError
+        If there is no event, a window leaves the recording, or a value is not finite.
+    """
+    sfreq = float(recording.raw.info["sfreq"])
+    tmin, tmax = window
+    n_times = round((tmax - tmin) * sfreq) + int(endpoint)
+    if n_times < 1:
+        raise SignalError(f"epochs.window = [{tmin}, {tmax}) s holds no sample at {sfreq:g} Hz.")
+    wanted = [i for i, label in enumerate(recording.label) if label in classes]
+    onset, duration = recording.onset[wanted], recording.duration[wanted]
+    starts, event = window_starts(
+        onset, duration, sfreq=sfreq, tmin=tmin, n_times=n_times, stride=stride
+    )
+    signal = recording.raw.get_data()
+    kept = outside_bad_spans(recording.raw, starts, n_times)
+    if outside == "drop":
+        kept &= (starts >= 0) & (starts + n_times <= signal.shape[1])
+    starts, event = starts[kept], event[kept]
+    try:
+        x = cut_windows(signal, starts, n_times=n_times, sfreq=sfreq)
+    except SignalError as error:
+        raise SignalError(f"{recording.name}: {error}") from None
+    finite_windows(x, recording.raw.ch_names, where=recording.name)
+    if baseline is not None:
+        x -= _baseline(signal, starts - round(tmin * sfreq), baseline, sfreq, recording.name)
+    quiet = quiet_windows(x, reject)
+    x, event = x[quiet], event[quiet]
+    n_dropped = int((~kept).sum() + (~quiet).sum())
+    if n_dropped:
+        logger.warning("%s: %d windows dropped, %d kept", recording.name, n_dropped, len(x))
+    y = np.array([classes.index(recording.label[wanted[e]]) for e in event], dtype=np.int64)
+    table = pd.DataFrame(
+        {
+            "dataset": recording.dataset,
+            "subject": recording.subject,
+            "session": recording.session,
+            "run": recording.run,
+            "onset": starts[quiet] / sfreq,
+            "block": event,
+        }
+    )
+    return EpochSet(
+        x=x,
+        y=y,
+        classes=tuple(classes),
+        table=table,
+        ch_names=tuple(recording.raw.ch_names),
+        sfreq=sfreq,
+    )
+
+
+def _baseline(
+    signal: np.ndarray, onsets: np.ndarray, span: tuple[float, float], sfreq: float, name: str
+) -> np.ndarray:
+    """Mean of each window's baseline, (n_epochs, n_chans, 1) microvolts."""
+    first, n_times = round(span[0] * sfreq), round((span[1] - span[0]) * sfreq)
+    if n_times < 1:
+        raise SignalError(f"epochs.baseline = [{span[0]}, {span[1]}) s holds no sample.")
+    try:
+        windows = cut_windows(signal, onsets + first, n_times=n_times, sfreq=sfreq)
+    except SignalError as error:
+        raise SignalError(f"{name}, baseline: {error}") from None
+    return np.asarray(windows.mean(axis=2, keepdims=True))

@@ -1,0 +1,143 @@
+"""EpochSet: windows, labels, and one table of who, when and which run."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import SignalError
+from neurodecode.core.spec import TaskSpec
+
+TABLE = ("dataset", "subject", "session", "run", "onset", "block")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochSet:
+    """Windows of many recordings, ready for a decoder.
+
+    Attributes
+    ----------
+    x
+        Windows, (n_epochs, n_chans, n_times), microvolts.
+    y
+        Class of each window, (n_epochs,): an index into `classes`.
+    classes
+        Class names.
+    table
+        A row per window: dataset, subject, session, run, onset (seconds in its recording) and
+        block (windows of one event share it, so that a split does not tear them apart).
+    ch_names
+        Channel names in array order.
+    sfreq
+        Sampling rate, Hz.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.int64]
+    classes: tuple[str, ...]
+    table: pd.DataFrame
+    ch_names: tuple[str, ...]
+    sfreq: float
+
+    def __post_init__(self) -> None:
+        if self.x.ndim != 3 or len(self.x) != len(self.y) or len(self.x) != len(self.table):
+            raise SignalError(
+                f"Windows {self.x.shape}, {len(self.y)} labels and {len(self.table)} rows of the "
+                f"table do not belong together."
+            )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def spec(self) -> TaskSpec:
+        """The facts a decoder is built from."""
+        return TaskSpec(
+            ch_names=self.ch_names,
+            n_times=self.x.shape[2],
+            sfreq=self.sfreq,
+            n_outputs=len(self.classes),
+        )
+
+    def take_channels(self, ch_names: Sequence[str]) -> Self:
+        """The same windows with these channels, in this order."""
+        index = [self.ch_names.index(name) for name in ch_names]
+        return replace(self, x=self.x[:, index], ch_names=tuple(ch_names))
+
+    def digest(self) -> str:
+        """Fingerprint of everything a decoder could learn from: signal, labels, who and when."""
+        sha = hashlib.sha256()
+        sha.update(np.ascontiguousarray(self.x).tobytes())
+        sha.update(self.y.tobytes())
+        sha.update(repr((self.classes, self.ch_names, self.sfreq)).encode())
+        sha.update(self.table[list(TABLE)].to_csv(index=False).encode())
+        return sha.hexdigest()
+
+
+def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
+    """Windows of several recordings or data sets as one.
+
+    Parameters
+    ----------
+    sets
+        At least one; the order of the windows is theirs.
+    channels
+        "same": all must have the same channels (in any order). "common": those that all have.
+
+    Raises
+    ------
+    SignalError
+        If sampling rates, window lengths, classes or channels differ; the line says whose.
+    """
+    first = sets[0]
+    for other in sets[1:]:
+        who = _who(other)
+        if other.sfreq != first.sfreq:
+            raise SignalError(
+                f"{who} is sampled at {other.sfreq:g} Hz and {_who(first)} at {first.sfreq:g} Hz. "
+                f"Set --set preprocess.resample={min(other.sfreq, first.sfreq):g}, or leave one "
+                f"out with --subjects."
+            )
+        if other.x.shape[2] != first.x.shape[2] or other.classes != first.classes:
+            raise SignalError(
+                f"{who} has windows of {other.x.shape[2]} samples and classes "
+                f"{', '.join(other.classes)}; {_who(first)} has {first.x.shape[2]} and "
+                f"{', '.join(first.classes)}. Set epochs.window and data.events for both."
+            )
+    names = _common_channels(sets) if channels == "common" else first.ch_names
+    for other in sets:
+        missing = sorted(set(names) ^ set(other.ch_names)) if channels == "same" else []
+        if missing:
+            raise SignalError(
+                f"{_who(other)} and {_who(first)} differ in {len(missing)} channels "
+                f"({', '.join(missing[:8])}). Keep the common ones with preprocess.channels, or "
+                f"drop the others with preprocess.drop."
+            )
+    ready = [s if s.ch_names == names else s.take_channels(names) for s in sets]
+    return replace(
+        first,
+        x=np.concatenate([s.x for s in ready]),
+        y=np.concatenate([s.y for s in ready]),
+        table=pd.concat([s.table for s in ready], ignore_index=True),
+        ch_names=tuple(names),
+    )
+
+
+def _common_channels(sets: Sequence[EpochSet]) -> tuple[str, ...]:
+    names = tuple(n for n in sets[0].ch_names if all(n in s.ch_names for s in sets))
+    if not names:
+        raise SignalError(
+            f"{_who(sets[0])} and {_who(sets[-1])} have no channel in common "
+            f"({', '.join(sets[0].ch_names[:5])}... and {', '.join(sets[-1].ch_names[:5])}...). "
+            f"Rename channels, or choose data sets with the same montage."
+        )
+    return names
+
+
+def _who(epochs: EpochSet) -> str:
+    row = epochs.table.iloc[0]
+    return f"{row['dataset']} subject {row['subject']} run {row['run']}"

@@ -1,0 +1,74 @@
+"""ResultRow: a line of the results store."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    """What was decoded, how well, from how much, at what cost.
+
+    Attributes
+    ----------
+    key
+        Hash of everything that could change the score.
+    paradigm, dataset, protocol
+        Words of the command line.
+    fold
+        What the fold leaves out, such as "subject=3".
+    subject, session
+        Of the test windows; "*" where there are several.
+    model, align, seed
+        The decoder, the alignment of the test subject, and the seed of everything random.
+    metric, score
+        The metric of the run, and its value on the test windows.
+    scores
+        Every metric that the predictions allow.
+    n_train, n_test, n_chans, n_times, n_classes
+        Sizes.
+    sfreq
+        Hz.
+    n_params
+        Trainable parameters; 0 for decoders that have none.
+    fit_time, predict_time
+        Seconds for the fit, and for one window at test.
+    history
+        Per epoch of training: name to values; empty for decoders that have none.
+    simulated
+        Whether the recordings were simulated.
+    """
+
+    key: str
+    paradigm: str
+    dataset: str
+    protocol: str
+    fold: str
+    subject: str
+    session: str
+    model: str
+    align: str
+    seed: int
+    metric: str
+    score: float
+    scores: dict[str, float]
+    n_train: int
+    n_test: int
+    n_chans: int
+    n_times: int
+    n_classes: int
+    sfreq: float
+    n_params: int
+    fit_time: float
+    predict_time: float
+    history: dict[str, list[float]]
+    simulated: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The row that `as_dict` wrote; fields it does not know are left out."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})

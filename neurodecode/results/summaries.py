@@ -1,0 +1,192 @@
+"""What can be asked of result rows: tables of scores with their spread and paired comparisons."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+PIPELINE = ["model", "align"]
+"""What is compared: a decoder with an alignment."""
+
+
+def with_metric(rows: pd.DataFrame, metric: str | None) -> pd.DataFrame:
+    """Rows whose ``score`` is that of `metric`; rows without it are left out."""
+    if metric is None:
+        return rows
+    score = [scores.get(metric) for scores in rows["scores"]]
+    return rows.assign(metric=metric, score=score).dropna(subset=["score"])
+
+
+def unit_scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean score of every pipeline on every unit (test subject, or fold where it has several).
+
+    Seeds, sessions and folds of a subject are averaged first, so a subject with more sessions
+    counts once. Units down, pipelines (model, align) across.
+    """
+    unit = rows["subject"].where(rows["subject"] != "*", rows["fold"])
+    table = rows.assign(unit=rows["dataset"] + ":" + unit).pivot_table(
+        index="unit", columns=PIPELINE, values="score", aggfunc="mean", sort=False
+    )
+    order = rows[PIPELINE].drop_duplicates().itertuples(index=False, name=None)
+    return table[[pipeline for pipeline in order if pipeline in table.columns]]
+
+
+def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFrame:
+    """One line per pipeline: score with spread and interval, paired test, cost.
+
+    Columns: model, align, score (mean over units), sd (over units), low and high (95 %
+    Student's t interval of the mean), seed_sd (of the mean score over seeds), n_units, gain
+    (mean paired difference to the pipeline `against`), effect (that over its standard deviation),
+    p (Holm-corrected), n_params, fit_time (s, median over folds), predict_ms (one window).
+
+    Parameters
+    ----------
+    rows
+        Of one data set, protocol and metric.
+    against
+        Model that the others are compared with; by default the first.
+    """
+    scores = unit_scores(rows)
+    reference = reference_pipeline(scores, against)
+    others = [name for name in scores.columns if name != reference]
+    tests = {name: paired_test(scores[name], scores[reference]) for name in others}
+    corrected = dict(zip(others, holm([tests[name].p for name in others]), strict=True))
+    lines = []
+    for name in scores.columns:
+        values = scores[name].dropna().to_numpy()
+        own = rows[(rows["model"] == name[0]) & (rows["align"] == name[1])]
+        low, high = interval(values)
+        test = tests.get(name)
+        lines.append(
+            {
+                "model": name[0],
+                "align": name[1],
+                "score": values.mean(),
+                "sd": values.std(ddof=1) if values.size > 1 else np.nan,
+                "low": low,
+                "high": high,
+                "seed_sd": own.groupby("seed")["score"].mean().std(ddof=1),
+                "n_units": values.size,
+                "gain": test.gain if test else np.nan,
+                "effect": test.effect if test else np.nan,
+                "p": corrected.get(name, np.nan),
+                "n_params": int(own["n_params"].max()),
+                "fit_time": own["fit_time"].median(),
+                "predict_ms": own["predict_time"].median() * 1e3,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def reference_pipeline(scores: pd.DataFrame, against: str | None) -> tuple[str, str]:
+    """The pipeline that others are compared with: the named model's first, or the first of all."""
+    names: list[tuple[str, str]] = list(scores.columns)
+    return next((name for name in names if name[0] == against), names[0])
+
+
+def pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every two pipelines, paired by unit: gain, effect, p, Holm-corrected over all pairs."""
+    scores = unit_scores(rows)
+    found = [(a, b, paired_test(scores[a], scores[b])) for a, b in combinations(scores, 2)]
+    corrected = holm([test.p for _, _, test in found])
+    return pd.DataFrame(
+        [
+            {"a": label(a), "b": label(b), "gain": t.gain, "effect": t.effect, "n": t.n, "p": p}
+            for (a, b, t), p in zip(found, corrected, strict=True)
+        ]
+    )
+
+
+def label(pipeline: tuple[str, str]) -> str:
+    """A pipeline in one word."""
+    model, align = pipeline
+    return model if align == "none" else f"{model} + {align}"
+
+
+class PairedTest:
+    """Paired comparison of two pipelines over units.
+
+    Exact sign-flip permutation test of the mean difference, two-sided (10,000 random flips where
+    there are more than 13 units); needs at least two units, else p is not a number.
+
+    Attributes
+    ----------
+    gain
+        Mean difference.
+    effect
+        Mean difference over the standard deviation of the differences (Cohen's d_z).
+    p
+        Before any correction.
+    n
+        Units that both have.
+    """
+
+    def __init__(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
+        both = ~(np.isnan(a) | np.isnan(b))
+        d = (a - b)[both]
+        self.n = int(d.size)
+        self.gain = float(d.mean()) if d.size else np.nan
+        sd = d.std(ddof=1) if d.size > 1 else 0.0
+        self.effect = self.gain / sd if sd > 0 else np.nan
+        self.p = self._permutation(d) if d.size > 1 else np.nan
+
+    @staticmethod
+    def _permutation(d: NDArray[np.float64]) -> float:
+        if not d.any():
+            return 1.0
+        result = stats.permutation_test(
+            (d,),
+            lambda x, axis: x.mean(axis=axis),
+            permutation_type="samples",
+            n_resamples=10_000,
+            rng=np.random.default_rng(0),
+            vectorized=True,
+        )
+        return float(result.pvalue)
+
+
+def paired_test(a: pd.Series, b: pd.Series) -> PairedTest:
+    """Compare two columns of `unit_scores`."""
+    return PairedTest(a.to_numpy(dtype=float), b.to_numpy(dtype=float))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down correction; values that are not a number stay so and do not count."""
+    values = np.asarray(p, dtype=float)
+    known = np.flatnonzero(~np.isnan(values))
+    out = values.copy()
+    running = 0.0
+    for rank, i in enumerate(known[np.argsort(values[known], kind="stable")]):
+        running = max(running, min(1.0, (known.size - rank) * values[i]))
+        out[i] = running
+    return [float(v) for v in out]
+
+
+def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """Student's t interval of the mean; not a number for fewer than two values."""
+    if values.size < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf((1 + level) / 2, values.size - 1) * stats.sem(values)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def chance(rows: pd.DataFrame) -> tuple[float, float]:
+    """Chance level of the metric, and the score that guessing passes with probability 0.05.
+
+    The second is the binomial quantile over all test windows for accuracies ("Exceeding chance
+    level by chance", J. Neurosci. Methods 2015, doi:10.1016/j.jneumeth.2015.01.010), and the
+    normal approximation of the Mann-Whitney statistic for the area under the ROC curve.
+    """
+    first = rows.iloc[0]
+    once = rows[(rows["model"] == first["model"]) & (rows["align"] == first["align"])]
+    n = int(once[once["seed"] == once["seed"].iloc[0]]["n_test"].sum())
+    if first["metric"] == "roc_auc":
+        # worst case for the spread is a balanced set per fold; classes are counted over folds
+        return 0.5, 0.5 + stats.norm.ppf(0.95) * np.sqrt((n + 1) / (3 * n * n))
+    if first["metric"] == "kappa":
+        return 0.0, np.nan
+    level = 1 / int(first["n_classes"])
+    return level, float(stats.binom.ppf(0.95, n, level) / n)
