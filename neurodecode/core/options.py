@@ -5,6 +5,7 @@ The signature of the builder is the schema: there is no second list of options t
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -36,7 +37,11 @@ def check_options(builder: Callable[..., Any], options: Mapping[str, Any], *, wh
     ConfigError
         For a value whose type the annotation does not allow.
     """
+    if isinstance(builder, partial):
+        builder = builder.func
     known = keywords(builder)
+    if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(builder).parameters.values()):
+        return  # it passes them on, and checks them where it knows what takes them
     hints = get_type_hints(vars(builder)["__init__"] if isinstance(builder, type) else builder)
     for name, value in options.items():
         if name not in known:

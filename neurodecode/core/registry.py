@@ -10,9 +10,9 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from neurodecode.core.errors import UnknownName
 
@@ -62,23 +62,35 @@ class Registry(Generic[T]):
 
     def summary(self, name: str) -> str:
         """Return the first line of the part's docstring."""
-        return self._find(name).summary
+        return self.find(name).summary
 
     def get(self, name: str) -> T:
         """Return the part called `name`, importing the file that defines it.
+
+        ``FAMILY:VARIANT`` is the part called FAMILY with the keyword ``variant``.
 
         Raises
         ------
         UnknownName
             If there is none; the message names the nearest.
         """
-        importlib.import_module(self._find(name).module)
-        return self._parts[name]
+        importlib.import_module(self.find(name).module)
+        family, colon, variant = name.partition(":")
+        part = self._parts[family]
+        return cast(T, partial(cast(Any, part), variant=variant)) if colon else part
 
-    def _find(self, name: str) -> Listing:
-        if name not in self._listings:
+    def find(self, name: str) -> Listing:
+        """Where the part called `name` is defined, without importing it.
+
+        Raises
+        ------
+        UnknownName
+            If there is none; the message names the nearest.
+        """
+        family = name.partition(":")[0]
+        if family not in self._listings:
             raise UnknownName(self.kind, name, self._listings)
-        return self._listings[name]
+        return self._listings[family]
 
     @cached_property
     def _listings(self) -> dict[str, Listing]:

@@ -20,7 +20,7 @@ def cut_epochs(
     recording: Recording,
     classes: Sequence[str],
     *,
-    window: tuple[float, float],
+    window: tuple[float, float] | None = None,
     stride: float | None = None,
     endpoint: bool = False,
     baseline: tuple[float, float] | None = None,
@@ -36,7 +36,7 @@ def cut_epochs(
     classes
         Class names; events of other names are passed over.
     window
-        ``[tmin, tmax)`` relative to the task's onset, seconds.
+        ``[tmin, tmax)`` relative to the task's onset, seconds; by default the whole task.
     stride
         Seconds between consecutive windows within one event; by default one window per event.
     endpoint
@@ -54,7 +54,7 @@ def cut_epochs(
         If there is no event, a window leaves the recording, or a value is not finite.
     """
     sfreq = float(recording.raw.info["sfreq"])
-    tmin, tmax = window
+    tmin, tmax = window or _whole_task(recording)
     n_times = round((tmax - tmin) * sfreq) + int(endpoint)
     if n_times < 1:
         raise SignalError(f"epochs.window = [{tmin}, {tmax}) s holds no sample at {sfreq:g} Hz.")
@@ -99,6 +99,18 @@ def cut_epochs(
         ch_names=tuple(recording.raw.ch_names),
         sfreq=sfreq,
     )
+
+
+def _whole_task(recording: Recording) -> tuple[float, float]:
+    """The window of the task, where every event lasts equally long."""
+    shortest, longest = recording.duration.min(), recording.duration.max()
+    if longest - shortest > 0.5 / recording.raw.info["sfreq"]:
+        raise SignalError(
+            f"{recording.name}: events last {shortest:g} to {longest:g} s, so windows need a "
+            f"length: --set epochs.window=[0,{min(4.0, shortest):g}], and --set "
+            f"epochs.stride={min(4.0, shortest):g} for one after the other."
+        )
+    return 0.0, float(shortest)
 
 
 def _baseline(

@@ -1,0 +1,1 @@
+"""Splits, metrics, and the loop that fills the results store."""

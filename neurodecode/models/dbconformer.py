@@ -15,8 +15,7 @@ from torch.nn import functional
 from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
-from neurodecode.nn.activations import elu
-from neurodecode.nn.convolutions import DepthwiseTemporalConv
+from neurodecode.nn.convolutions import DepthwiseTemporalConv, elu_conv_mean
 from neurodecode.nn.transformer import TransformerLayer
 
 
@@ -85,8 +84,8 @@ class DBConformer(nn.Module):
         self.register_buffer("pool", pool.contiguous(), persistent=False)
 
         n_taps = _odd_taps("electrode_kernel", electrode_kernel, spec)
-        stride = spec.samples(electrode_stride)
-        self.electrode = nn.Conv1d(1, 16, n_taps, stride=stride, padding=n_taps // 2)
+        self.electrode_stride = spec.samples(electrode_stride)
+        self.electrode_filters = nn.Linear(n_taps, 16)
         self.electrode_token = nn.Linear(16, width)
         self.chan_position = nn.Parameter(torch.empty(spec.n_chans, width))
         self.chan_layers = layers()
@@ -123,8 +122,11 @@ class DBConformer(nn.Module):
     def chan_tokens(self, x: Tensor) -> Tensor:
         """One token per electrode: (batch, n_chans, n_times) to (batch, n_chans, width)."""
         batch, n_chans, _ = x.shape
-        x = elu(self.electrode(x.flatten(0, 1).unsqueeze(1)))  #  (batch * n_chans, 16, steps)
-        x = self.electrode_token(x.mean(dim=2)).view(batch, n_chans, -1)
+        filters = self.electrode_filters
+        x = elu_conv_mean(
+            x.flatten(0, 1), filters.weight, filters.bias, stride=self.electrode_stride
+        )  #                                               (batch * n_chans, 16)
+        x = self.electrode_token(x).view(batch, n_chans, -1)
         tokens: Tensor = self.chan_layers(x + self.chan_position)
         return tokens
 

@@ -1,6 +1,7 @@
 """Convolutions laid out for speed on a CPU; the results are those of `torch.nn.Conv1d`."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,3 +49,67 @@ class DepthwiseTemporalConv(nn.Module):
         """Sizes, for ``print(net)``."""
         n_maps, n_taps = self.weight.shape
         return f"{n_maps}, n_taps={n_taps}"
+
+
+def elu_conv_mean(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int) -> Tensor:
+    """Mean over time of ``elu(conv(x))``: (n, n_times) to (n, n_filters), zero-padded at the ends.
+
+    Parameters
+    ----------
+    x
+        Single-channel signals.
+    weight, bias
+        Filters, (n_filters, n_taps) with an odd number of taps, and (n_filters,).
+    stride
+        Samples between outputs of the convolution.
+
+    Notes
+    -----
+    Only the mean is wanted, so on a CPU the convolution's output is made and used up a few
+    signals at a time and never stored: what the gradients of the filters need of it is as small
+    as the filters. 9 ms on one thread, forward and backward, for 704 signals of 1000 samples and
+    16 filters of 25 taps; with `torch.nn.functional` 27 ms, of which `elu` takes 18.
+    """
+    plain = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if x.device.type == "cpu" and not x.requires_grad and not plain:
+        return _EluConvMean.apply(x, weight, bias, stride)  # type: ignore[no-any-return]
+    pad = weight.shape[1] // 2
+    x = functional.conv1d(x.unsqueeze(1), weight.unsqueeze(1), bias, stride=stride, padding=pad)
+    return functional.elu(x).mean(dim=2)
+
+
+class _EluConvMean(torch.autograd.Function):
+    """`elu_conv_mean` where no gradient of the signals is asked for.
+
+    With z the convolution's output and s = exp(min(z, 0)), which is also the slope of the ELU,
+    the mean is that of max(z, 0) + s - 1. Its derivative with respect to tap k of a filter is the
+    mean over steps of s(step) x(step * stride + k), and with respect to the bias the mean of s.
+    """
+
+    CHUNK = 2**18  # values of unfolded signal at a time: they stay in the cache
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+        n_filters, n_taps = weight.shape
+        unfolded = functional.pad(x, (n_taps // 2, n_taps // 2)).unfold(1, n_taps, stride)
+        n, n_steps, _ = unfolded.shape
+        mean = x.new_empty(n, n_filters)
+        bias_slope = x.new_empty(n, n_filters)
+        tap_slope = x.new_empty(n, n_filters, n_taps)
+        size = max(1, _EluConvMean.CHUNK // (n_steps * n_taps))
+        for part in (slice(i, i + size) for i in range(0, n, size)):
+            taps = unfolded[part].contiguous()  #                  (size, n_steps, n_taps)
+            z = torch.addmm(bias, taps.view(-1, n_taps), weight.T).view(-1, n_steps, n_filters)
+            slope = z.clamp(max=0).exp_()
+            bias_slope[part] = slope.mean(dim=1)
+            tap_slope[part] = slope.mT @ taps / n_steps
+            mean[part] = z.clamp_(min=0).mean(dim=1) + bias_slope[part] - 1
+        ctx.save_for_backward(tap_slope, bias_slope)
+        return mean
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor, None]:
+        (gradient,) = gradients
+        tap_slope, bias_slope = ctx.saved_tensors
+        taps = (gradient.unsqueeze(2) * tap_slope).sum(dim=0)
+        return None, taps, (gradient * bias_slope).sum(dim=0), None

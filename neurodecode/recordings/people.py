@@ -128,11 +128,11 @@ class Fitting:
             angle = v * (0.09 * own.standard_normal(3) + 0.02 * now.standard_normal(3))
             point = head.turned(point[None], angle)[0]
             outward = (point - head.centre()) / np.linalg.norm(point - head.centre())
-            tilt = v * (0.35 * own.standard_normal(3) + 0.08 * now.standard_normal(3))
+            tilt = v * (0.15 * own.standard_normal(3) + 0.08 * now.standard_normal(3))
             points.append(point)
             directions.append(outward + np.clip(tilt, -0.6, 0.6))
-            size = 0.25 * own.standard_normal() + 0.08 * now.standard_normal()
-            volts.append(source.volts * np.exp(v * size))
+            size = 0.12 * own.standard_normal() + 0.05 * now.standard_normal()
+            volts.append(source.volts * np.exp(v * size) * self.person.factor(0.2, "size"))
         placed, pattern = self._pattern(np.array(points), np.array(directions))
         return placed, pattern * np.array(volts)
 

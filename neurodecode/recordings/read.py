@@ -34,6 +34,15 @@ TEXT = (".txt", ".csv", ".tsv")
 XDF = (".xdf", ".xdfz")
 PARTS = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set", ".head": ".data"}
 MAGIC = {".edf": b"0       ", ".bdf": b"\xffBIOSEMI", ".gdf": b"GDF", ".xdf": b"XDF:"}
+ADVICE = (  # words in a reader's error, and what helps then
+    (r"number of trials", "It holds epochs: export the continuous data set from EEGLAB."),
+    (r"\.fdt", "Put the .fdt file beside it, under the name that EEGLAB gave it."),
+    (
+        r"data_format",
+        "Its header is incomplete: convert it to EDF or BrainVision where it was made.",
+    ),
+    (r"", "Copy it again, or check that it is what its name says."),
+)
 VOLTAGES = ("eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio")
 
 
@@ -106,16 +115,17 @@ def reading(path: Path, kind: str, *, may_repeat_names: bool = False) -> Iterato
             raise
         except Exception as error:  # readers raise whatever the bytes lead them to
             logger.debug("reading %s failed", path, exc_info=True)
-            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-            raise RecordingError(
-                f"{path} cannot be read as {kind} ({reason}). Copy it again, or check that it is "
-                f"what its name says."
-            ) from error
+            said = " ".join(str(error).split()) or type(error).__name__
+            # MNE puts whole tracebacks, and requests to its developers, into some messages.
+            said = re.split(r"Error: ", re.split(r",? please report", said)[0])[-1]
+            reason = said[:200].rstrip(". ")
+            advice = next(text for words, text in ADVICE if re.search(words, said))
+            raise RecordingError(f"{path} cannot be read as {kind} ({reason}). {advice}") from error
     for text in dict.fromkeys(str(w.message) for w in caught if _concerns_user(w)):
         repeated = re.search(r"names are not unique, found duplicates for: {(.*?)}", text)
         if repeated and not may_repeat_names:
             raise duplicate_names(path, sorted(re.findall(r"'(.*?)'", repeated[1])))
-        logger.warning("%s: %s", path, " ".join(text.split()))
+        logger.warning("%s: %s", path, " ".join(text.split())[:300])
 
 
 def _concerns_user(warning: warnings.WarningMessage) -> bool:
@@ -156,8 +166,9 @@ def _read_with_mne(path: Path, suffix: str, ch_names: Sequence[str] | None) -> B
     with reading(path, kind, may_repeat_names=ch_names is not None):
         try:
             raw = (reader or mne.io.read_raw)(path, preload=True, verbose="WARNING")
-        except ValueError as error:
-            if "Unsupported file type" not in str(error):
+        except (ValueError, TypeError) as error:
+            # TypeError: mne.io.read_raw knows .mat, but lacks what its reader asks for.
+            if reader or not re.search("Unsupported file type|unexpected keyword", str(error)):
                 raise
             known = ", ".join(sorted([*FORMATS, *TEXT, *XDF]))
             raise RecordingError(
@@ -228,6 +239,25 @@ def _check_brainvision(path: Path) -> None:
                 f"{path} keeps its {what} in '{name}', which is not beside it. Put it there, under "
                 f"that name."
             )
+        if name and what == "data":
+            _check_length(path, path.parent / name, text)
+
+
+def _check_length(path: Path, data: Path, header: str) -> None:
+    """Refuse binary data that are shorter than the header says, or end within a sample."""
+    n_bytes = {"INT_16": 2, "UINT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
+    fields = dict(re.findall(r"^(\w+)\s*=\s*(\w+)\s*$", header, re.MULTILINE))
+    if "NumberOfChannels" not in fields or fields.get("BinaryFormat") not in n_bytes:
+        return  # text, or a header that MNE will refuse
+    one = int(fields["NumberOfChannels"]) * n_bytes[fields["BinaryFormat"]]
+    held, part = divmod(data.stat().st_size, one)
+    promised = int(fields.get("DataPoints", 0))
+    if held < promised or (part and not promised):
+        missing = f"of {promised} samples" if promised else "samples and a part of one"
+        raise RecordingError(
+            f"{path} is cut short: '{data.name}' holds {held} {missing}. Copy it again from where "
+            f"it was recorded."
+        )
 
 
 def _replace_unit(raw: BaseRaw, path: Path, suffix: str, unit: str) -> None:

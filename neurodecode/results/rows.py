@@ -20,6 +20,8 @@ class ResultRow:
         Of the test windows; "*" where there are several.
     model, align, seed
         The decoder, the alignment of the test subject, and the seed of everything random.
+    labels
+        "true", or "shuffled" for a control that must score at chance.
     metric, score
         The metric of the run, and its value on the test windows.
     scores
@@ -48,6 +50,7 @@ class ResultRow:
     model: str
     align: str
     seed: int
+    labels: str
     metric: str
     score: float
     scores: dict[str, float]

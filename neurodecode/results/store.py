@@ -127,7 +127,8 @@ class Run:
 
     def read_predictions(self, key: str) -> pd.DataFrame:
         """Per-trial predictions of a finished fold."""
-        return pq.read_table(self.fold_file(key)).to_pandas()
+        predictions: pd.DataFrame = pq.read_table(self.fold_file(key)).to_pandas()
+        return predictions
 
     def adopt(self, key: str) -> bool:
         """Link a fold that a sibling run has finished; whether there was one."""

@@ -51,11 +51,12 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
     """
     scores = unit_scores(rows)
     reference = reference_pipeline(scores, against)
-    others = [name for name in scores.columns if name != reference]
+    names = pipelines_of(scores)
+    others = [name for name in names if name != reference]
     tests = {name: paired_test(scores[name], scores[reference]) for name in others}
     corrected = dict(zip(others, holm([tests[name].p for name in others]), strict=True))
     lines = []
-    for name in scores.columns:
+    for name in names:
         values = scores[name].dropna().to_numpy()
         own = rows[(rows["model"] == name[0]) & (rows["align"] == name[1])]
         low, high = interval(values)
@@ -81,16 +82,23 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
     return pd.DataFrame(lines)
 
 
+def pipelines_of(scores: pd.DataFrame) -> list[tuple[str, str]]:
+    """The columns of `unit_scores`: (model, align)."""
+    return [(str(model), str(align)) for model, align in scores.columns.to_list()]
+
+
 def reference_pipeline(scores: pd.DataFrame, against: str | None) -> tuple[str, str]:
     """The pipeline that others are compared with: the named model's first, or the first of all."""
-    names: list[tuple[str, str]] = list(scores.columns)
+    names = pipelines_of(scores)
     return next((name for name in names if name[0] == against), names[0])
 
 
 def pairs(rows: pd.DataFrame) -> pd.DataFrame:
     """Every two pipelines, paired by unit: gain, effect, p, Holm-corrected over all pairs."""
     scores = unit_scores(rows)
-    found = [(a, b, paired_test(scores[a], scores[b])) for a, b in combinations(scores, 2)]
+    found = [
+        (a, b, paired_test(scores[a], scores[b])) for a, b in combinations(pipelines_of(scores), 2)
+    ]
     corrected = holm([test.p for _, _, test in found])
     return pd.DataFrame(
         [

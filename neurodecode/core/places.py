@@ -1,0 +1,12 @@
+"""Where the package finds what is not code: dataset cards and pipeline files."""
+
+from pathlib import Path
+from typing import Literal
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def shared_folder(name: Literal["datasets", "pipelines"]) -> Path:
+    """Folder of cards or pipelines: beside the package in a source tree, inside it in a wheel."""
+    inside = PACKAGE / f"_{name}"
+    return inside if inside.is_dir() else PACKAGE.parent / name

@@ -1,0 +1,234 @@
+"""The loop over folds, decoders and seeds; finished folds are read, never fitted again."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from neurodecode.alignment import ALIGNERS
+from neurodecode.alignment.align import align
+from neurodecode.core.errors import FitError
+from neurodecode.core.seeding import generator
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.metrics import score_all
+from neurodecode.evaluation.splits import Fold
+from neurodecode.results.rows import ResultRow
+from neurodecode.results.store import Run, writing
+from neurodecode.training import checkpoint
+from neurodecode.training.estimator import Decoder
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One decoder on one fold with one seed.
+
+    Attributes
+    ----------
+    fold
+        What to train on and what to test.
+    model
+        Name of the decoder.
+    options
+        Its choices.
+    train
+        Choices of the training; empty for decoders that are not trained by us.
+    align
+        "none", or an aligner and its mode: "euclidean:causal".
+    seed
+        Of everything random.
+    shuffled
+        Train on labels permuted within each subject: a control that must score at chance.
+    key
+        Hash of everything that could change the score.
+    """
+
+    fold: Fold
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    align: str = "none"
+    seed: int = 0
+    shuffled: bool = False
+    key: str
+
+
+def job_key(data: str, code: str, versions: Mapping[str, str], fold: Fold, **choices: Any) -> str:
+    """Key of a fold: it changes with anything that could change its score.
+
+    Parameters
+    ----------
+    data
+        Digest of the windows; it covers recordings, preprocessing and cutting.
+    code
+        Digest of the package's source that the decoder runs through.
+    versions
+        Of the libraries.
+    fold
+        Its indices enter, so that adding a subject is another fold.
+    choices
+        Model, options, training, alignment, seed, metric.
+    """
+    sha = hashlib.sha256()
+    words = {"data": data, "code": code, "versions": dict(versions), **choices}
+    sha.update(json.dumps(words, sort_keys=True, default=str).encode())
+    sha.update(fold.train.astype(np.int64).tobytes() + b"/")
+    sha.update(fold.test.astype(np.int64).tobytes())
+    return sha.hexdigest()[:20]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What all jobs of a run share: its words for the rows, and the data."""
+
+    epochs: EpochSet
+    paradigm: str
+    dataset: str
+    protocol: str
+    metric: str
+    simulated: bool
+
+
+def run_jobs(
+    task: Task,
+    jobs: Sequence[Job],
+    run: Run,
+    *,
+    on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
+) -> list[ResultRow]:
+    """Rows of all jobs, in order; those the store lacks are computed and kept one by one.
+
+    Parameters
+    ----------
+    task
+        Data and words.
+    jobs
+        What to do.
+    run
+        Where it is kept.
+    on_done
+        Called after each job with its row and whether it was fitted now.
+    """
+    rows = []
+    windows: dict[tuple[str, str], tuple[Any, Any]] = {}
+    for job in jobs:
+        row = run.read_row(job.key)
+        if row is None and run.adopt(job.key):
+            row = run.read_row(job.key)
+        fitted = row is None
+        if row is None:
+            name = (job.fold.name, job.align)
+            if name not in windows:  # one fold at a time: no more than two copies in memory
+                windows = {name: aligned_windows(task.epochs, job.fold, job.align)}
+            row = run_job(task, job, run, *windows[name])
+        rows.append(row)
+        on_done(job, row, fitted)
+    return rows
+
+
+def aligned_windows(
+    epochs: EpochSet, fold: Fold, align_spec: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Training and test windows of a fold under an alignment such as "euclidean:causal"."""
+    if align_spec == "none":
+        return epochs.x[fold.train], epochs.x[fold.test]
+    name, mode = align_spec.split(":")
+    domains = epochs.table[["dataset", "subject", "session"]].agg("/".join, axis=1).to_list()
+    aligner = ALIGNERS.get(name)()
+    return align(epochs.x, domains, fold.train, fold.test, aligner, mode)  # type: ignore[arg-type]
+
+
+def run_job(
+    task: Task, job: Job, run: Run, x_train: NDArray[np.float32], x_test: NDArray[np.float32]
+) -> ResultRow:
+    """Fit one decoder, test it, and keep checkpoint, predictions and row."""
+    epochs, fold = task.epochs, job.fold
+    decoder = Decoder(
+        job.model,
+        sfreq=epochs.sfreq,
+        ch_names=epochs.ch_names,
+        options=dict(job.options),
+        train=dict(job.train),
+        seed=job.seed,
+    )
+    y_train, who = epochs.y[fold.train], _groups(epochs.table.iloc[fold.train])
+    if job.shuffled:
+        y_train = shuffle_within(y_train, who, generator(job.seed, "labels", fold.name))
+    start = time.perf_counter()
+    try:
+        decoder.fit(x_train, y_train, groups=who)
+    except FitError as error:
+        raise FitError(f"{job.model}, fold {fold.name}: {error}") from None
+    fit_time = time.perf_counter() - start
+    start = time.perf_counter()
+    proba = np.zeros((len(fold.test), len(epochs.classes)))
+    proba[:, decoder.classes_] = decoder.predict_proba(x_test)
+    predict_time = (time.perf_counter() - start) / max(1, len(fold.test))
+    scores = score_all(epochs.y[fold.test], proba, len(epochs.classes))
+    row = ResultRow(
+        key=job.key,
+        paradigm=task.paradigm,
+        dataset=task.dataset,
+        protocol=task.protocol,
+        fold=fold.name,
+        subject=fold.subject,
+        session=fold.session,
+        model=job.model,
+        align=job.align,
+        seed=job.seed,
+        labels="shuffled" if job.shuffled else "true",
+        metric=task.metric,
+        score=scores.get(task.metric, float("nan")),
+        scores=scores,
+        n_train=len(fold.train),
+        n_test=len(fold.test),
+        n_chans=epochs.x.shape[1],
+        n_times=epochs.x.shape[2],
+        n_classes=len(epochs.classes),
+        sfreq=epochs.sfreq,
+        n_params=decoder.n_params_,
+        fit_time=fit_time,
+        predict_time=predict_time,
+        history=decoder.history_,
+        simulated=task.simulated,
+    )
+    with writing(run.checkpoint_file(job.key)) as file:
+        checkpoint.save(decoder, file)
+    run.write_fold(row, predictions_table(epochs, fold, proba))
+    return row
+
+
+def shuffle_within(
+    y: NDArray[np.int64], groups: NDArray[np.str_], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Labels permuted among the windows of each group; every group keeps its classes."""
+    out = y.copy()
+    for group in np.unique(groups):
+        index = np.flatnonzero(groups == group)
+        out[index] = y[rng.permutation(index)]
+    return out
+
+
+def _groups(table: pd.DataFrame) -> NDArray[np.str_]:
+    """Who each training window comes from, so that validation leaves whole subjects out."""
+    return (table["dataset"] + "/" + table["subject"]).to_numpy(dtype=str)
+
+
+def predictions_table(epochs: EpochSet, fold: Fold, proba: NDArray[np.floating]) -> pd.DataFrame:
+    """One line per test window: who and when, truth, decision, probability of each class."""
+    table = epochs.table.iloc[fold.test].reset_index(drop=True)
+    table.insert(0, "trial", fold.test)
+    names = np.asarray(epochs.classes)
+    table["y_true"] = names[epochs.y[fold.test]]
+    table["y_pred"] = names[proba.argmax(axis=1)]
+    for i, name in enumerate(epochs.classes):
+        table[f"p_{name}"] = proba[:, i]
+    return table

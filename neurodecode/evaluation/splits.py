@@ -1,0 +1,167 @@
+"""Folds of each protocol, from MOABB's splitters."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import FitError, SignalError
+from neurodecode.epochs.epochset import EpochSet
+
+PROTOCOLS = {
+    "within-session": "k folds within every session of every subject",
+    "cross-session": "leave one session of a subject out",
+    "cross-subject": "leave one subject out (or a group of subjects with n_folds)",
+    "cross-dataset": "leave one data set out, over the channels that all have",
+}
+Protocol = Literal["within-session", "cross-session", "cross-subject", "cross-dataset"]
+Order = Literal["shuffled", "blocks", "past-to-future"]
+
+SPLIT_SEED = 42
+"""Seed of shuffled folds: the one MOABB's evaluations use by default. It is not a run's seed:
+every seed, model and alignment is compared on the same folds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """One split of the windows.
+
+    Attributes
+    ----------
+    name
+        What is left out, such as "subject=3".
+    train, test
+        Indices of windows.
+    subject, session
+        Of the test windows; "*" where there are several.
+    """
+
+    name: str
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    subject: str
+    session: str
+
+
+def make_folds(
+    epochs: EpochSet,
+    *,
+    protocol: Protocol = "cross-subject",
+    n_folds: int | None = None,
+    order: Order = "shuffled",
+) -> list[Fold]:
+    """The folds of a protocol.
+
+    Parameters
+    ----------
+    epochs
+        All windows.
+    protocol
+        See `PROTOCOLS`.
+    n_folds
+        Folds per session for "within-session" (5 by default); groups of subjects for
+        "cross-subject" (by default every subject is a fold).
+    order
+        Of the folds within a session: "shuffled"; "blocks" of consecutive windows; or
+        "past-to-future", where a fold is trained on what came before it only.
+
+    Raises
+    ------
+    SignalError
+        If the data cannot be split so: a single subject, session or data set; too few windows.
+    FitError
+        If a training side would lack a class.
+    """
+    try:
+        pairs = list(_splitter(epochs, protocol, n_folds, order).split(epochs.y, epochs.table))
+    except ValueError as error:  # scikit-learn's words for too few groups or windows
+        raise SignalError(_cannot(epochs, protocol, n_folds, str(error))) from error
+    if not pairs:
+        raise SignalError(_cannot(epochs, protocol, n_folds, "no fold is left"))
+    folds = [
+        _name(epochs, protocol, i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)
+    ]
+    for fold in folds:
+        _check_classes(epochs, fold)
+    return folds
+
+
+def _splitter(epochs: EpochSet, protocol: str, n_folds: int | None, order: Order) -> Any:
+    from moabb.evaluations import splitters
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if protocol == "cross-dataset":
+        return splitters.CrossDatasetSplitter()
+    if protocol == "cross-session":
+        return splitters.CrossSessionSplitter()
+    if protocol == "cross-subject":
+        if n_folds is None:
+            return splitters.CrossSubjectSplitter()
+        return splitters.CrossSubjectSplitter(
+            cv_class=StratifiedGroupKFold,
+            n_splits=n_folds,
+            shuffle=True,
+            random_state=SPLIT_SEED,
+        )
+    return _within_session(epochs, n_folds or 5, order)
+
+
+def _within_session(epochs: EpochSet, n_folds: int, order: Order) -> Any:
+    """Splitter of each session; windows cut from one event never stand on both sides."""
+    from moabb.evaluations.splitters import WithinSessionSplitter
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit
+
+    shuffled = order == "shuffled"
+    seed = SPLIT_SEED if shuffled else None
+    if order == "past-to-future":
+        return WithinSessionSplitter(n_folds, False, None, cv_class=TimeSeriesSplit)
+    torn = epochs.table.duplicated(["dataset", "subject", "session", "run", "block"]).any()
+    if not torn:
+        return WithinSessionSplitter(n_folds, shuffled, seed)
+    kind = StratifiedGroupKFold if shuffled else GroupKFold
+    return WithinSessionSplitter(n_folds, shuffled, seed, cv_class=kind, groups=["run", "block"])
+
+
+def _name(
+    epochs: EpochSet, protocol: str, i: int, train: NDArray[np.int64], test: NDArray[np.int64]
+) -> Fold:
+    rows = epochs.table.iloc[test]
+    subjects, sessions = rows["subject"].unique(), rows["session"].unique()
+    subject = str(subjects[0]) if len(subjects) == 1 else "*"
+    session = str(sessions[0]) if len(sessions) == 1 else "*"
+    name = {
+        "cross-subject": f"subject={subject}" if subject != "*" else f"group={i}",
+        "cross-session": f"subject={subject} session={session}",
+        "cross-dataset": f"dataset={rows['dataset'].iloc[0]}",
+        "within-session": f"subject={subject} session={session} fold={i}",
+    }[protocol]
+    return Fold(name=name, train=train, test=test, subject=subject, session=session)
+
+
+def _check_classes(epochs: EpochSet, fold: Fold) -> None:
+    seen = np.bincount(epochs.y[fold.train], minlength=len(epochs.classes))
+    if (seen == 0).any():
+        lacking = [c for c, n in zip(epochs.classes, seen, strict=True) if n == 0]
+        raise FitError(
+            f"The training side of fold {fold.name} has no window of {', '.join(lacking)} "
+            f"({len(fold.train)} windows in all), so no decoder can be fitted. Use fewer folds, "
+            f"more subjects, or other classes with --set data.events=[...]."
+        )
+
+
+def _cannot(epochs: EpochSet, protocol: str, n_folds: int | None, reason: str) -> str:
+    table = epochs.table
+    n_sessions = table.groupby("subject")["session"].nunique()
+    advice = {
+        "cross-subject": "Give at least two subjects, or use --protocol within-session.",
+        "cross-session": "It takes subjects with two sessions; use --protocol within-session.",
+        "cross-dataset": "Give two data sets: --dataset first,second.",
+        "within-session": "Give fewer folds with --set evaluation.n_folds=2.",
+    }[protocol]
+    return (
+        f"{protocol} cannot split {len(epochs)} windows of {table['subject'].nunique()} subjects "
+        f"with {n_sessions.min()} to {n_sessions.max()} sessions from "
+        f"{table['dataset'].nunique()} data sets{f' into {n_folds} folds' if n_folds else ''} "
+        f"({reason}). {advice}"
+    )

@@ -1,0 +1,229 @@
+"""A person's choices, from all the places where they are written, checked before anything loads.
+
+Later places win: the defaults in the code, the paradigm's pipeline file, the dataset's card,
+``-c pipeline.toml``, ``--set a.b=c``, then the command line's own flags. The signatures of the
+functions that take the choices are the schema.
+"""
+
+import ast
+import copy
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from neurodecode.core.errors import ConfigError, UnknownName
+from neurodecode.core.options import check_options, keywords
+from neurodecode.core.places import shared_folder
+from neurodecode.models import MODELS
+from neurodecode.recordings.cards import PARADIGMS, Card, find_card
+
+Tree = dict[str, Any]
+
+SECTIONS = ("data", "preprocess", "epochs", "evaluation", "train", "model")
+
+
+def builder_of(section: str) -> Callable[..., Any]:
+    """The function whose keyword-only parameters are the options of a section."""
+    if section == "data":
+        from neurodecode.experiment.data import choose_data
+
+        return choose_data
+    if section == "preprocess":
+        from neurodecode.preprocess.chain import preprocess
+
+        return preprocess
+    if section == "epochs":
+        from neurodecode.epochs.cut import cut_epochs
+
+        return cut_epochs
+    if section == "evaluation":
+        from neurodecode.experiment.fit import choose_evaluation
+
+        return choose_evaluation
+    from neurodecode.training.net import fit_net
+
+    return fit_net
+
+
+def resolve(
+    paradigm: str,
+    *,
+    pipeline: Path | None = None,
+    sets: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Tree:
+    """Every choice of a run, with the defaults filled in.
+
+    Parameters
+    ----------
+    paradigm
+        One of `PARADIGMS`; its pipeline file gives the defaults.
+    pipeline
+        A pipeline file of the user.
+    sets
+        ``section.option=value``, the value as in TOML; a bare word is a text.
+    flags
+        ``section.option`` to value, from the command line; None is passed over.
+
+    Returns
+    -------
+    dict
+        ``paradigm``, ``models`` (names), and a table for each of `SECTIONS`.
+
+    Raises
+    ------
+    ConfigError
+        For anything that does not exist or has the wrong type; nothing has been loaded yet.
+    """
+    written = _merge({}, _own_choices(pipeline, sets, flags or {}))
+    paradigm = written.setdefault("paradigm", paradigm)
+    if paradigm not in PARADIGMS:
+        raise UnknownName("paradigm", str(paradigm), PARADIGMS)
+    defaults = read_pipeline(shared_folder("pipelines") / f"{paradigm}.toml")
+    names = written.get("data", {}).get("dataset") or defaults["data"]["dataset"]
+    cards = [find_card(name, paradigm=paradigm) for name in _as_list(names)]
+    for card in cards:
+        _check_paradigm(card, paradigm)
+        if "dataset" in written.get("data", {}):
+            _drop_card_specific(defaults)
+        _merge(defaults, _card_choices(card))
+    choices = _merge(defaults, written)
+    choices["data"]["dataset"] = _as_list(choices["data"]["dataset"])
+    _check(choices)
+    return _fill(choices)
+
+
+def read_pipeline(path: Path) -> Tree:
+    """A pipeline file as a tree.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, is not TOML, or has an unknown section.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not a pipeline file: {error}.") from error
+    for name in tree:
+        if name not in (*SECTIONS, "paradigm", "models"):
+            raise UnknownName(f"section of {path}", name, [*SECTIONS, "paradigm", "models"])
+    return tree
+
+
+def _own_choices(pipeline: Path | None, sets: Iterable[str], flags: Mapping[str, Any]) -> Tree:
+    tree = read_pipeline(pipeline) if pipeline else {}
+    for text in sets:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text} lacks a value: write --set section.option=value.")
+        _put(tree, name.strip(), parse_value(value.strip()))
+    for name, value in flags.items():
+        if value is not None:
+            _put(tree, name, value)
+    return tree
+
+
+def parse_value(text: str) -> Any:
+    """A value as TOML writes it; Python's spelling of lists, and bare words, are taken too."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _put(tree: Tree, dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    if path and path[0] not in SECTIONS:
+        raise UnknownName("section", path[0], SECTIONS)
+    if not path and last not in ("models", "paradigm"):
+        raise UnknownName("option", last, [f"{name}.OPTION" for name in SECTIONS])
+    for word in path:
+        tree = tree.setdefault(word, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{dotted}: {word} is a value, not a table of options.")
+    tree[last] = value
+
+
+def _merge(into: Tree, other: Mapping[str, Any]) -> Tree:
+    for name, value in other.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = copy.deepcopy(dict(value) if isinstance(value, Mapping) else value)
+    return into
+
+
+def _card_choices(card: Card) -> Tree:
+    choices: Tree = copy.deepcopy(dict(card.choices))
+    if card.events:
+        choices.setdefault("data", {})["events"] = list(card.events)
+    return choices
+
+
+def _drop_card_specific(defaults: Tree) -> None:
+    """Classes that the paradigm's file names are those of its own data set."""
+    defaults.get("data", {}).pop("events", None)
+
+
+def _check_paradigm(card: Card, paradigm: str) -> None:
+    if card.paradigm != paradigm:
+        raise ConfigError(
+            f"The data set {card.name} is for --paradigm {card.paradigm}, not {paradigm}."
+        )
+
+
+def _check(choices: Tree) -> None:
+    models = choices["models"] = _as_list(choices["models"])
+    if not models:
+        raise ConfigError("models is empty. Name one: --model csp_lda.")
+    for section in SECTIONS[:-1]:
+        if choices.get(section):
+            check_options(builder_of(section), choices[section], where=f"[{section}]")
+    for name, options in choices.get("model", {}).items():
+        if not isinstance(options, dict):
+            raise ConfigError(f"model.{name} = {options!r}: write model.NAME.OPTION = value.")
+        if name not in models:
+            raise UnknownName("model of this run", name, models)
+    for name in models:
+        builder = MODELS.get(name) if choices.get("model", {}).get(name) else MODELS.find(name)
+        if options := choices.get("model", {}).get(name):
+            check_options(builder, options, where=f"[model.{name}]")
+
+
+def _fill(choices: Tree) -> Tree:
+    """Write the defaults out, so that the stored choices are whole."""
+    for section in ("data", "preprocess", "epochs", "evaluation"):
+        table = choices.setdefault(section, {})
+        for name, parameter in keywords(builder_of(section)).items():
+            if name not in table and parameter.default is not parameter.empty:
+                table[name] = parameter.default
+    choices.setdefault("train", {})
+    choices.setdefault("model", {})
+    return choices
+
+
+def _as_list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def to_toml(choices: Tree) -> str:
+    """The choices as a pipeline file that repeats the run; what is left out stays out."""
+    import tomli_w
+
+    def tidy(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: tidy(v) for k, v in value.items() if v is not None}
+        if isinstance(value, list | tuple):
+            return [tidy(v) for v in value if v is not None]
+        return value
+
+    return tomli_w.dumps(tidy(choices))

@@ -1,0 +1,229 @@
+"""Plans a run from choices and data, and carries it out."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurodecode.alignment import ALIGNERS
+from neurodecode.core.errors import ConfigError, SignalError
+from neurodecode.core.spec import TaskSpec
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.metrics import check_metric
+from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
+from neurodecode.evaluation.splits import Order, Protocol, make_folds
+from neurodecode.experiment.choices import Tree, to_toml
+from neurodecode.experiment.data import Report, load_epochs
+from neurodecode.models import MODELS
+from neurodecode.recordings.cards import find_card
+from neurodecode.results.provenance import environment, library_versions, source_digest
+from neurodecode.results.rows import ResultRow
+from neurodecode.results.store import Run, Store
+
+
+def choose_evaluation(
+    *,
+    protocol: Protocol = "cross-subject",
+    n_folds: int | None = None,
+    order: Order = "shuffled",
+    align: Sequence[str] = ("none",),
+    seeds: int | Sequence[int] = 1,
+    metric: str = "balanced_accuracy",
+    shuffle_labels: bool = False,
+) -> None:
+    """The options of ``[evaluation]``.
+
+    Parameters
+    ----------
+    protocol, n_folds, order
+        See `neurodecode.evaluation.splits.make_folds`.
+    align
+        Alignments of the test subject to compare: "none", or an aligner and what it may see,
+        "euclidean:causal" or "euclidean:batch".
+    seeds
+        How many (0, 1, ...), or which. Decoders without randomness run once.
+    metric
+        One of `neurodecode.evaluation.metrics.METRICS`.
+    shuffle_labels
+        Train on labels shuffled within each subject: a control that must score at chance.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run will do.
+
+    Attributes
+    ----------
+    choices
+        Resolved.
+    task
+        Data and words.
+    jobs
+        In the order in which they are done.
+    """
+
+    choices: Tree
+    task: Task
+    jobs: list[Job]
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run's folder: the same choices on the same data give the same name."""
+        words = json.dumps(self.choices, sort_keys=True, default=list)
+        digest = hashlib.sha256(words.encode()).hexdigest()[:8]
+        return "-".join([self.task.paradigm, self.task.dataset, self.task.protocol, digest])
+
+
+def check_alignments(align: Sequence[str]) -> None:
+    """Refuse an alignment that is not "none" or ``ALIGNER:MODE``.
+
+    Raises
+    ------
+    ConfigError
+        Saying what it must look like.
+    """
+    for word in align:
+        name, _, mode = word.partition(":")
+        if word == "none":
+            continue
+        ALIGNERS.find(name)
+        if mode not in ("causal", "batch"):
+            raise ConfigError(
+                f"align = '{word}' must say what the aligner may see of a test subject: "
+                f"'{name}:causal' (windows up to the one decoded) or '{name}:batch' (all of them, "
+                f"without labels)."
+            )
+
+
+def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
+    """Build every decoder for these facts, train none: name to trainable parameters.
+
+    Only nets have any; the count is 0 for decoders that are not trained by gradient.
+
+    Raises
+    ------
+    NeurodecodeError
+        If one cannot be built.
+    """
+    from sklearn.base import BaseEstimator
+
+    counts = {}
+    for name in choices["models"]:
+        model = MODELS.get(name)(spec, **choices["model"].get(name, {}))
+        classical = isinstance(model, BaseEstimator)
+        counts[name] = 0 if classical else sum(p.numel() for p in model.parameters())
+    return counts
+
+
+def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
+    """All folds, alignments, decoders and seeds of a run, each with its key."""
+    evaluation = choices["evaluation"]
+    check_metric(evaluation["metric"])
+    align = evaluation["align"]
+    align = [align] if isinstance(align, str) else list(align)
+    check_alignments(align)
+    seeds = evaluation["seeds"]
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not seeds:
+        raise ConfigError("evaluation.seeds is empty. Give a number of seeds: --seeds 1.")
+    if min(len(epochs), *(sum(epochs.y == c) for c in range(len(epochs.classes)))) < 2:
+        raise SignalError(
+            f"{len(epochs)} windows of {', '.join(epochs.classes)}: every class needs at least two."
+        )
+    task = Task(
+        epochs=epochs,
+        paradigm=choices["paradigm"],
+        dataset="+".join(_dataset_names(choices)),
+        protocol=evaluation["protocol"],
+        metric=evaluation["metric"],
+        simulated=any(card.simulated for card in _cards(choices)),
+    )
+    folds = make_folds(
+        epochs,
+        protocol=evaluation["protocol"],
+        n_folds=evaluation["n_folds"],
+        order=evaluation["order"],
+    )
+    data, versions = epochs.digest(), library_versions()
+    shuffled = evaluation["shuffle_labels"]
+    jobs = []
+    for model, n_params in build_models(choices, epochs.spec).items():
+        options, net = choices["model"].get(model, {}), n_params > 0
+        own: dict[str, Any] = {
+            "model": model,
+            "options": options,
+            "train": choices["train"] if net else {},
+            "shuffled": shuffled,
+        }
+        code = source_digest(MODELS.find(model).module)
+        jobs += [
+            Job(
+                fold=fold,
+                align=a,
+                seed=seed,
+                key=job_key(
+                    data, code, versions, fold, align=a, seed=seed, metric=task.metric, **own
+                ),
+                **own,
+            )
+            for fold in folds
+            for a in align
+            for seed in (seeds if net else seeds[:1])
+        ]
+    order = {fold.name: i for i, fold in enumerate(folds)}
+    # fold by fold, so that a run stopped half-way compares all decoders on what it has
+    jobs.sort(key=lambda job: (order[job.fold.name], align.index(job.align)))
+    return Plan(choices=choices, task=task, jobs=jobs)
+
+
+def fit(
+    choices: Tree,
+    runs: Path,
+    *,
+    report: Report = lambda words, done, total: None,
+    on_plan: Callable[[Plan, Run], None] = lambda plan, run: None,
+    on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
+) -> Run:
+    """Load, plan, fit what is not yet finished, and return the run.
+
+    Parameters
+    ----------
+    choices
+        As `resolve` returns them.
+    runs
+        Folder of runs.
+    report, on_plan, on_done
+        Called while reading, when the plan is made, and after each job.
+    """
+    store = Store.open(runs)
+    plan = make_plan(choices, load_epochs(choices, report=report))
+    run = store.run(plan.run_id)
+    meta = {
+        "paradigm": plan.task.paradigm,
+        "dataset": plan.task.dataset,
+        "protocol": plan.task.protocol,
+        "metric": plan.task.metric,
+        "classes": list(plan.task.epochs.classes),
+        "ch_names": list(plan.task.epochs.ch_names),
+        "sfreq": plan.task.epochs.sfreq,
+        "n_windows": len(plan.task.epochs),
+        "simulated": plan.task.simulated,
+        "data": plan.task.epochs.digest(),
+        "folds": [job.key for job in plan.jobs],
+        **environment(),
+    }
+    run.describe(to_toml(choices), meta)
+    on_plan(plan, run)
+    run_jobs(plan.task, plan.jobs, run, on_done=on_done)
+    return run
+
+
+def _cards(choices: Tree) -> list[Any]:
+    return [find_card(name, paradigm=choices["paradigm"]) for name in choices["data"]["dataset"]]
+
+
+def _dataset_names(choices: Tree) -> list[str]:
+    return [card.name for card in _cards(choices)]

@@ -1,0 +1,220 @@
+"""Dataset cards: `datasets/<name>.toml` says where recordings come from and what they hold."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurodecode.core.errors import ConfigError, RecordingError, UnknownName
+from neurodecode.core.places import shared_folder
+
+PARADIGMS = ("mi", "p300", "ssvep", "seizure", "state")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What a card says.
+
+    Attributes
+    ----------
+    name, description, licence, doi
+        For people. A licence that nobody states is written so.
+    paradigm
+        One of `PARADIGMS`.
+    events
+        Class names that are decoded unless others are asked for; empty: all there are.
+    simulated
+        Whether the recordings are simulated.
+    source
+        ``kind`` ("moabb", "files", "bids") and what that kind needs; see `open_dataset`.
+    choices
+        Sections of a pipeline file that suit these recordings, such as ``preprocess``.
+    """
+
+    name: str
+    description: str
+    paradigm: str
+    source: Mapping[str, Any]
+    licence: str = "not stated"
+    doi: str = ""
+    events: Sequence[str] = ()
+    simulated: bool = False
+    choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def card_names() -> list[str]:
+    """Names of the cards that come with the package."""
+    return sorted(path.stem for path in shared_folder("datasets").glob("*.toml"))
+
+
+def read_card(path: Path) -> Card:
+    """The card in a file.
+
+    Raises
+    ------
+    ConfigError
+        If it is not TOML, or lacks or misnames an entry.
+    """
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not a dataset card: {error}.") from error
+    known = Card.__dataclass_fields__
+    for name in entries:
+        if name not in known:
+            raise UnknownName(f"entry of the card {path}", name, known)
+    lacking = {"name", "description", "paradigm", "source"} - set(entries)
+    if lacking or entries["paradigm"] not in PARADIGMS:
+        raise ConfigError(
+            f"{path} must say {', '.join(sorted(lacking)) or f'a paradigm of {PARADIGMS}'}. "
+            f"datasets/synthetic.toml is an example."
+        )
+    return Card(**entries)
+
+
+def find_card(name: str, *, paradigm: str) -> Card:
+    """The card for what a person wrote after ``--dataset``.
+
+    Parameters
+    ----------
+    name
+        Name of a card, path to one, ``bids:FOLDER``, or the name of a MOABB class.
+    paradigm
+        For a folder or class without a card.
+
+    Raises
+    ------
+    UnknownName
+        If it is none of these; the message names the nearest card.
+    """
+    if name.startswith("bids:"):
+        root = name.removeprefix("bids:")
+        source = {"kind": "bids", "root": root}
+        return Card(
+            name=Path(root).resolve().name,
+            description=f"BIDS folder {root}",
+            paradigm=paradigm,
+            source=source,
+        )
+    if name.endswith(".toml") or "/" in name:
+        if Path(name).is_dir():
+            raise ConfigError(
+                f"--dataset {name} is a folder. Give the name of a card and "
+                f"--data-dir {name}, or bids:{name} for a BIDS folder."
+            )
+        return read_card(Path(name))
+    path = shared_folder("datasets") / f"{name.lower()}.toml"
+    if path.is_file():
+        return read_card(path)
+    if name in _moabb_classes():
+        source = {"kind": "moabb", "class": name}
+        return Card(name=name, description=f"MOABB {name}", paradigm=paradigm, source=source)
+    raise UnknownName("dataset", name, [*card_names(), *_moabb_classes()])
+
+
+def _moabb_classes() -> list[str]:
+    import moabb.datasets as datasets
+    from moabb.datasets.base import BaseDataset
+
+    return [
+        name
+        for name in dir(datasets)
+        if isinstance(kind := getattr(datasets, name), type) and issubclass(kind, BaseDataset)
+    ]
+
+
+def open_dataset(card: Card, *, data_dir: str | None = None) -> Any:
+    """The MOABB data set object of a card. Nothing is read or downloaded yet.
+
+    ``kind = "moabb"``: ``class``, ``arguments`` of its constructor, ``attributes`` set on the
+    object. ``kind = "synthetic"``: ``arguments`` of the simulator. ``kind = "files"``: see
+    `neurodecode.recordings.files`. ``kind = "bids"``: ``root``, ``interval``.
+
+    Raises
+    ------
+    RecordingError
+        If the folder is missing or holds nothing of the kind.
+    ConfigError
+        If the source cannot be built as the card says.
+    """
+    source = dict(card.source)
+    kind = source.pop("kind", None)
+    if kind == "synthetic":
+        from neurodecode.recordings.synthetic import Synthetic
+
+        return Synthetic(**source.get("arguments", {}))
+    if kind == "files":
+        from neurodecode.recordings.files import FilesDataset
+
+        if data_dir is None:
+            raise RecordingError(
+                f"The recordings of {card.name} are files that you have: say where with "
+                f"--data-dir FOLDER (expected there: {source.get('pattern')})."
+            )
+        return FilesDataset(
+            data_dir, source, name=card.name, paradigm=card.paradigm, events=card.events
+        )
+    if kind == "bids":
+        from neurodecode.recordings.bids import bids_dataset
+
+        return bids_dataset(
+            source.get("root", data_dir),
+            events=card.events or None,
+            paradigm=card.paradigm,
+            interval=source.get("interval", (0.0, 4.0)),
+        )
+    if kind == "moabb":
+        return _moabb_dataset(card, source)
+    raise ConfigError(
+        f"The card {card.name} has a source of kind {kind!r}; it must be moabb, synthetic, files "
+        f"or bids."
+    )
+
+
+def _moabb_dataset(card: Card, source: Mapping[str, Any]) -> Any:
+    import moabb.datasets as datasets
+
+    name = source.get("class", "")
+    if name not in _moabb_classes():
+        raise UnknownName(f"MOABB data set (card {card.name})", name, _moabb_classes())
+    try:
+        dataset = getattr(datasets, name)(**source.get("arguments", {}))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"MOABB's {name} cannot be built as card {card.name} says: {error}."
+        ) from None
+    for attribute, value in source.get("attributes", {}).items():
+        if not hasattr(dataset, attribute):
+            raise UnknownName(f"attribute of MOABB's {name}", attribute, vars(dataset))
+        setattr(dataset, attribute, value)
+    return dataset
+
+
+@contextmanager
+def local_files(card: Card, data_dir: str | None) -> Iterator[None]:
+    """Within the block, MOABB and MNE look for files in `data_dir` first, and without delay.
+
+    MOABB asks a mirror on the network before it looks at local files, and tries again for minutes
+    where there is none; unless the user has chosen a provider, it is told to use the data set's
+    own source, which looks at the files first.
+    """
+    changes = {"MOABB_DOWNLOAD_PROVIDER": os.environ.get("MOABB_DOWNLOAD_PROVIDER", "upstream")}
+    if data_dir is not None:
+        if not Path(data_dir).is_dir():
+            raise RecordingError(f"--data-dir {data_dir} is not a folder. Check the path.")
+        changes["MNE_DATA"] = str(Path(data_dir).resolve())
+        if sign := card.source.get("sign"):
+            changes[f"MNE_DATASETS_{sign}_PATH"] = changes["MNE_DATA"]
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

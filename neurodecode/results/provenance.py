@@ -1,0 +1,106 @@
+"""What produced a result: source, libraries, machine."""
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import neurodecode
+
+PACKAGE = Path(neurodecode.__file__).parent
+
+LIBRARIES = (
+    "numpy", "scipy", "mne", "moabb", "pyriemann", "scikit-learn", "torch", "lightning",
+    "braindecode",
+)  # fmt: skip
+"""Libraries whose version could change a score."""
+
+SHOWS_ONLY = {"cli.py", "results", "explain", "online"}
+"""Rooms that cannot change a score: editing them keeps finished folds."""
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Installed version of each of `LIBRARIES`."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def source_digest(model_module: str) -> str:
+    """Digest of the package's source, with those files of ``models/`` that a decoder is made of.
+
+    So an edit to anything a decoder runs through is another key, and an edit to another decoder
+    is not.
+
+    Parameters
+    ----------
+    model_module
+        Dotted name of the module that defines the decoder.
+    """
+    files = {
+        path
+        for path in PACKAGE.rglob("*.py")
+        if (room := path.relative_to(PACKAGE).parts[0]) not in SHOWS_ONLY and room != "models"
+    }
+    files |= _model_files(model_module.rpartition(".")[2], set())
+    sha = hashlib.sha256()
+    for path in sorted(files):
+        sha.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())
+    return sha.hexdigest()
+
+
+def _model_files(name: str, found: set[Path]) -> set[Path]:
+    """The file of a decoder and those of the decoders it imports."""
+    path = PACKAGE / "models" / f"{name}.py"
+    if path.is_file() and path not in found:
+        found.add(path)
+        for other in re.findall(r"neurodecode\.models\.(\w+)", path.read_text(encoding="utf-8")):
+            _model_files(other, found)
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """What ran: package, commit, Python, libraries, BLAS, processor, accelerator."""
+    import numpy as np
+
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "neurodecode": neurodecode.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "n_cores": os.cpu_count(),
+        "blas": f"{blas.get('name')} {blas.get('version')}",
+        "libraries": library_versions(),
+    }
+
+
+def _commit() -> str:
+    """Commit of the source tree, with a mark if it has been edited; empty outside a checkout."""
+    call = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(call, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
