@@ -16,12 +16,10 @@ def outside_bad_spans(raw: BaseRaw, starts: NDArray[np.integer], n_times: int) -
     shift = raw.first_time if raw.annotations.orig_time is not None else 0.0
     for mark in raw.annotations:
         if str(mark["description"]).lower().startswith(("bad", "edge")):
-            first = (mark["onset"] - shift) * sfreq
-            last = first + mark["duration"] * sfreq
-            # a mark without length still spoils the window that runs across it
-            clear &= (np.asarray(starts) >= max(last, first + 0.5)) | (
-                np.asarray(starts) + n_times <= first + 0.5
-            )
+            first = round((mark["onset"] - shift) * sfreq)
+            last = round((mark["onset"] - shift + mark["duration"]) * sfreq)
+            # a mark without length still spoils a window that runs across it
+            clear &= (np.asarray(starts) >= last) | (np.asarray(starts) + n_times <= first)
     return clear
 
 

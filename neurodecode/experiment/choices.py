@@ -192,9 +192,9 @@ def _check(choices: Tree) -> None:
         if name not in models:
             raise UnknownName("model of this run", name, models)
     for name in models:
-        builder = MODELS.get(name) if choices.get("model", {}).get(name) else MODELS.find(name)
+        MODELS.find(name)  # knows the name without importing what it names
         if options := choices.get("model", {}).get(name):
-            check_options(builder, options, where=f"[model.{name}]")
+            check_options(MODELS.get(name), options, where=f"[model.{name}]")
 
 
 def _fill(choices: Tree) -> Tree:

@@ -59,6 +59,17 @@ def load_epochs(
     return join(sets, channels="common" if len(sets) > 1 else "same")
 
 
+def count_subjects(choices: Mapping[str, Any]) -> int:
+    """Subjects of all chosen data sets; no recording is read."""
+    data, n = choices["data"], 0
+    for name in data["dataset"]:
+        card = find_card(name, paradigm=choices["paradigm"])
+        with local_files(card, data["data_dir"]):
+            dataset = open_dataset(card, data_dir=data["data_dir"])
+            n += len(subjects_of(dataset, data["subjects"]))
+    return n
+
+
 def subjects_of(dataset: Any, wanted: Sequence[int | str] | None) -> list[Any]:
     """The subjects to use, as the data set spells them.
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from neurodecode.evaluation.metrics import check_metric
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import Order, Protocol, make_folds
 from neurodecode.experiment.choices import Tree, to_toml
-from neurodecode.experiment.data import Report, load_epochs
+from neurodecode.experiment.data import Report, count_subjects, load_epochs
 from neurodecode.models import MODELS
 from neurodecode.recordings.cards import find_card
 from neurodecode.results.provenance import environment, library_versions, source_digest
@@ -219,6 +219,35 @@ def fit(
     on_plan(plan, run)
     run_jobs(plan.task, plan.jobs, run, on_done=on_done)
     return run
+
+
+def preview(choices: Tree, *, report: Report = lambda words, done, total: None) -> dict[str, Any]:
+    """What a run would do, from the first subject's recordings alone; nothing is fitted.
+
+    Returns
+    -------
+    dict
+        Facts of the windows, parameters of each decoder, and the number of fits where the
+        protocol fixes it before all recordings are read.
+    """
+    check_metric(choices["evaluation"]["metric"])
+    epochs = load_epochs(choices, n_subjects=1, report=report)
+    spec = epochs.spec
+    n_subjects = count_subjects(choices)
+    facts: dict[str, Any] = {
+        "dataset": "+".join(_dataset_names(choices)),
+        "simulated": any(card.simulated for card in _cards(choices)),
+        "subjects": n_subjects,
+        "classes": list(epochs.classes),
+        "windows_of_first_subject": len(epochs),
+        "window": f"{spec.n_chans} channels x {spec.n_times} samples at {spec.sfreq:g} Hz",
+        "models": build_models(choices, spec),
+    }
+    align = choices["evaluation"]["align"]
+    check_alignments([align] if isinstance(align, str) else align)
+    if choices["evaluation"]["protocol"] == "cross-subject":
+        facts["folds"] = choices["evaluation"]["n_folds"] or n_subjects
+    return facts
 
 
 def _cards(choices: Tree) -> list[Any]:

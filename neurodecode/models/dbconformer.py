@@ -47,6 +47,8 @@ class DBConformer(nn.Module):
         The same in the head, before its second and its third layer.
     """
 
+    pool: Tensor  # (n_patches, n_times), the averages that make a patch
+
     def __init__(
         self,
         spec: TaskSpec,

@@ -52,5 +52,4 @@ class TransformerLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (batch, n_tokens, width); same shape."""
         x = x + self.dropout(self.attend(self.attention_norm(x)))
-        x = x + self.dropout(self.feedforward(x))
-        return x
+        return x + self.dropout(self.feedforward(x))

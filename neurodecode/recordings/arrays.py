@@ -53,7 +53,7 @@ def raw_from_array(
     if repeated:
         raise duplicate_names(path, repeated)
     if not x.size:
-        raise RecordingError(f"{path} holds no samples. Record again, or leave the file out.")
+        raise no_samples(path)
     if not sfreq > 0:
         raise RecordingError(f"{path}: a sampling rate of {sfreq} Hz cannot be. Correct sfreq.")
     bad = ~np.isfinite(x).all(axis=1)
@@ -74,3 +74,8 @@ def duplicate_names(path: Path, repeated: Sequence[str]) -> RecordingError:
         f"{path} has more than one channel called {', '.join(map(repr, repeated))}. Give ch_names, "
         f"one name for each channel in file order, or rename them in the file."
     )
+
+
+def no_samples(path: Path) -> RecordingError:
+    """The error for a file without data."""
+    return RecordingError(f"{path} holds no samples. Record again, or leave the file out.")

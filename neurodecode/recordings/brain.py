@@ -53,8 +53,8 @@ def oscillate(source: Source, person: Person, trials: Timeline, rng: np.random.G
 def imagery(trials: Timeline, person: Person, rng: np.random.Generator) -> Courses:
     """Rhythms over the imagined limb's half of the motor strip fall, 0.5 s after the cue."""
     fall = {  # fraction of the amplitude that goes, for left, right and middle of the strip
-        "left_hand": (0.15, 0.5, 0.1),
-        "right_hand": (0.5, 0.15, 0.1),
+        "left_hand": (0.15, 0.55, 0.1),
+        "right_hand": (0.55, 0.15, 0.1),
         "feet": (-0.1, -0.1, 0.5),
         "rest": (0.0, 0.0, 0.0),
     }
@@ -63,7 +63,7 @@ def imagery(trials: Timeline, person: Person, rng: np.random.Generator) -> Cours
     courses: Courses = {}
     for side, part in zip(("left", "right", "feet"), mean.T, strict=True):
         for rhythm, share in (("mu", 1.0), ("beta", 0.8)):
-            own = person.factor(0.3, rhythm, side, "fall")
+            own = person.factor(0.2, rhythm, side, "fall")
             height = np.clip(share * own * person.effect * part * lasting[:, 0], -1, 0.9)
             delay = 0.5 + person.lag
             courses[f"{rhythm}_{side}"] = 1 - trials.plateau(height, delay=delay, ramp=0.6)

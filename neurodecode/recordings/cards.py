@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodecode.core.errors import ConfigError, RecordingError, UnknownName
+from neurodecode.core.options import check_options
 from neurodecode.core.places import shared_folder
 
 PARADIGMS = ("mi", "p300", "ssvep", "seizure", "state")
@@ -154,18 +155,20 @@ def open_dataset(card: Card, *, data_dir: str | None = None) -> Any:
                 f"The recordings of {card.name} are files that you have: say where with "
                 f"--data-dir FOLDER (expected there: {source.get('pattern')})."
             )
+        check_options(FilesDataset, source, where=f"[source] of the card {card.name}")
         return FilesDataset(
-            data_dir, source, name=card.name, paradigm=card.paradigm, events=card.events
+            data_dir, name=card.name, paradigm=card.paradigm, classes=card.events, **source
         )
     if kind == "bids":
         from neurodecode.recordings.bids import bids_dataset
 
-        return bids_dataset(
-            source.get("root", data_dir),
-            events=card.events or None,
-            paradigm=card.paradigm,
-            interval=source.get("interval", (0.0, 4.0)),
-        )
+        root = source.pop("root", data_dir)
+        if root is None:
+            raise RecordingError(
+                f"{card.name} is a BIDS folder that you have: say where with --data-dir FOLDER."
+            )
+        check_options(bids_dataset, source, where=f"[source] of the card {card.name}")
+        return bids_dataset(root, events=card.events or None, paradigm=card.paradigm, **source)
     if kind == "moabb":
         return _moabb_dataset(card, source)
     raise ConfigError(

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from itertools import dropwhile
 from pathlib import Path
 
 import mne
@@ -11,7 +10,7 @@ from mne.io import BaseRaw
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import RecordingError
-from neurodecode.recordings.arrays import logger, raw_from_array, volts_in
+from neurodecode.recordings.arrays import logger, no_samples, raw_from_array, volts_in
 
 TIME = re.compile(r"^(t|times?|timestamps?|seconds|time ?[(\[]s[)\]])$", re.IGNORECASE)
 MARKER = re.compile(r"^(marker|stim|sti|trigger|event)s?[ _]?\d*$", re.IGNORECASE)
@@ -62,21 +61,17 @@ def read_columns(
 def _load_table(path: Path) -> tuple[list[str] | None, NDArray[np.float64]]:
     """Header, if there is one, and the numbers, (n_rows, n_columns)."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            lines = enumerate(file)
-            n, first = next(
-                dropwhile(lambda line: line[1].lstrip()[:1] in ("", *COMMENTS), lines), (0, "")
-            )
-            delimiter = next((mark for mark in ",;\t" if mark in first), None)
-            cells = [cell.strip().strip('"') for cell in first.strip("\r\n").split(delimiter)]
-            header = None if all(map(_is_number, cells)) else cells
-            file.seek(0)
-            skip = n + (header is not None)
-            x = np.loadtxt(file, delimiter=delimiter, comments=COMMENTS, skiprows=skip, ndmin=2)
-    except (
-        ValueError,
-        UserWarning,
-    ) as error:  # a cell that is no number, or bytes that are no text
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = [line for line in lines if line.strip() and line.lstrip()[0] not in COMMENTS]
+        first = rows[0] if rows else ""
+        delimiter = next((mark for mark in ",;\t" if mark in first), None)
+        cells = [cell.strip().strip('"') for cell in first.split(delimiter)]
+        header = None if all(map(_is_number, cells)) else cells
+        numbers = rows if header is None else rows[1:]
+        if not numbers:
+            raise no_samples(path)
+        x = np.loadtxt(numbers, delimiter=delimiter, comments=None, ndmin=2)
+    except ValueError as error:  # a cell that is no number, or bytes that are no text
         reason = str(error).split("\n")[0].rstrip(".")
         raise RecordingError(
             f"{path} is not columns of numbers ({reason}). Open it in an editor: every line needs "

@@ -4,14 +4,13 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import mne
 from mne.io import BaseRaw
 from moabb.datasets.base import BaseDataset
 
 from neurodecode.core.errors import ConfigError, RecordingError, UnknownName
-from neurodecode.core.options import check_options
 from neurodecode.recordings.events import (
     name_events,
     replace_annotations,
@@ -32,10 +31,11 @@ MOABB_PARADIGMS = {
 class FilesDataset(BaseDataset):  # type: ignore[misc]  # MOABB carries no types
     """Recordings of any format under one folder; the names of the files say whose they are.
 
-    The keyword arguments are the ``[source]`` table of a card. Subjects are those that the folder
-    holds. A session or run called by a number keeps it ("1"); others are numbered in order, their
-    letters behind the number ("0baseline"), which is how MOABB wants them. Files of one subject
-    and session that no ``{run}`` tells apart are its runs "0", "1", ... in order of their names.
+    The keyword arguments from `pattern` on are the ``[source]`` table of a card. Subjects are those
+    that the folder holds, numbers where all their names are. A session or run called by a number
+    keeps it ("1"); others are numbered in order, their letters behind the number ("0baseline"),
+    which is how MOABB wants them. Files of one subject and session that no ``{run}`` tells apart
+    are its runs "0", "1", ... in order of their names.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ class FilesDataset(BaseDataset):  # type: ignore[misc]  # MOABB carries no types
     paradigm
         "mi", "p300", "ssvep", "state" or "seizure".
     classes
-        Names of the classes, in order.
+        Class names of the card. Needed only where neither `label` nor `events` names any.
     pattern
         Path of a recording below `root`, with a name in braces for each part that varies:
         ``"s{subject}/{session}_{run}.edf"``. ``{subject}`` is needed, ``{session}`` and ``{run}``
-        mean what they say, ``{_}`` is anything, and other names are for `label`. A name never
-        contains a slash. Upper and lower case are alike.
+        mean what they say, ``{_}`` is anything, and other names are for `label`. What stands for
+        a name never contains a slash. Upper and lower case are alike.
     interval
         Start and end of the task relative to its marker, seconds.
     label
@@ -60,7 +60,7 @@ class FilesDataset(BaseDataset):  # type: ignore[misc]  # MOABB carries no types
         an annotation over the whole recording.
     events
         For recordings with markers: for each class, the description (or list of them) that marks
-        it. By default the class names themselves. Codes of a stimulus channel count as
+        it; by default the class names themselves. Codes of a stimulus channel count as
         descriptions where no annotation fits.
     subjects
         Subjects to use, as the file names spell them or as numbers; by default all.
@@ -81,9 +81,9 @@ class FilesDataset(BaseDataset):  # type: ignore[misc]  # MOABB carries no types
         *,
         name: str,
         paradigm: str,
-        classes: Sequence[str],
-        pattern: str,
-        interval: tuple[float, float],
+        classes: Sequence[str] = (),
+        pattern: str = "",
+        interval: tuple[float, float] | None = None,
         label: Mapping[str, Any] | None = None,
         events: Mapping[str, Any] | None = None,
         subjects: Sequence[int | str] | None = None,
@@ -97,33 +97,36 @@ class FilesDataset(BaseDataset):  # type: ignore[misc]  # MOABB carries no types
     ) -> None:
         if paradigm not in MOABB_PARADIGMS:
             raise UnknownName("paradigm", paradigm, MOABB_PARADIGMS)
-        self.root = Path(root)
-        self.pattern = pattern
-        self.label = _checked_label(label, pattern, classes)
-        self.markers = _checked_events(events, label, classes)
+        if not pattern or interval is None:
+            raise ConfigError(
+                f"[source] of '{name}' has no {'interval' if pattern else 'pattern'}. Add it to "
+                f"the card; datasets/eegmat.toml is an example."
+            )
+        self.label = _label(label, pattern)
+        self.markers = _markers(events, label, classes)
         self.drop = tuple(drop)
         self.ch_types = dict(ch_types or {})
         self.reader: dict[str, Any] = {
-            "sfreq": sfreq,
-            "ch_names": ch_names,
-            "unit": unit,
-            "stream": stream,
-        }
-        found = [f for f in find_files(self.root, pattern) if self._is_labelled(f)]
-        if not found:
+            "sfreq": sfreq, "ch_names": ch_names, "unit": unit, "stream": stream,
+        }  # fmt: skip
+        known = list(dict.fromkeys([*self.label[1].values(), *self.markers.values()]))
+        for word in classes:
+            if word not in known:
+                raise UnknownName(f"class in [source] of '{name}'", word, known)
+        found = find_files(Path(root), pattern)
+        labelled = [file for file in found if self._is_labelled(file)]
+        if not labelled:
             raise RecordingError(
-                f"No file under {self.root} that matches '{pattern}' has a {self.label[0]} of "
+                f"No file under {root} that matches '{pattern}' has a {self.label[0]} of "
                 f"{', '.join(self.label[1])}. Correct [source.label] in the card."
             )
-        self.files = _by_subject(found)
-        if subjects is not None:
-            self.files = _restrict(self.files, subjects, self.root)
+        self.files = _restrict(_by_subject(labelled), subjects, Path(root))
         super().__init__(
             subjects=list(self.files),
             sessions_per_subject=min(
                 len(set(map(_session, files))) for files in self.files.values()
             ),
-            events={name: code for code, name in enumerate(classes, start=1)},
+            events={word: code for code, word in enumerate(known, start=1)},
             code="FilesDataset",
             interval=list(interval),
             paradigm=MOABB_PARADIGMS[paradigm],
@@ -132,20 +135,9 @@ class FilesDataset(BaseDataset):  # type: ignore[misc]  # MOABB carries no types
         # MOABB wants codes that spell out the class name; this one is seen beside every score.
         self.code = re.sub("[^a-zA-Z0-9]+", "-", name)
 
-    @classmethod
-    def from_card(cls, root: str | Path, card: Mapping[str, Any]) -> Self:
-        """The data set of a parsed card whose source is of kind "files", in folder `root`."""
-        source = {key: value for key, value in card["source"].items() if key != "kind"}
-        check_options(cls, source, where="[source]")
-        for key in ("pattern", "interval"):
-            if key not in source:
-                raise ConfigError(f"[source] of '{card['name']}' has no {key}. Add it to the card.")
-        facts = {"name": card["name"], "paradigm": card["paradigm"], "classes": card["events"]}
-        return cls(root, **facts, doi=card.get("doi"), **source)
-
     def _is_labelled(self, file: Found) -> bool:
-        field, values = self.label
-        return not field or file.fields[field] in values
+        key, values = self.label
+        return not key or file.fields[key] in values
 
     def _get_single_subject_data(self, subject: int | str) -> dict[str, dict[str, BaseRaw]]:
         """Recordings of one subject by session and run, annotated with class names."""
@@ -173,10 +165,10 @@ class FilesDataset(BaseDataset):  # type: ignore[misc]  # MOABB carries no types
         types = {name: kind for name, kind in self.ch_types.items() if name in raw.ch_names}
         raw.set_channel_types(types, on_unit_change="ignore", verbose="ERROR")
         raw.drop_channels(self.drop, on_missing="ignore")
-        field, values = self.label
-        if field:
+        key, values = self.label
+        if key:
             length = raw.n_times / raw.info["sfreq"]
-            whole = mne.Annotations(0.0, length, values[file.fields[field]])
+            whole = mne.Annotations(0.0, length, values[file.fields[key]])
             return without_stim(replace_annotations(raw, whole))
         if not any(d in self.markers for d in raw.annotations.description):
             raw = stim_to_annotations(raw)
@@ -211,8 +203,11 @@ def _by_subject(found: Sequence[Found]) -> dict[int | str, list[Found]]:
 
 
 def _restrict(
-    files: Mapping[int | str, list[Found]], subjects: Sequence[int | str], root: Path
+    files: Mapping[int | str, list[Found]], subjects: Sequence[int | str] | None, root: Path
 ) -> dict[int | str, list[Found]]:
+    """Files of the subjects that a card names; of all, where it names none."""
+    if subjects is None:
+        return dict(files)
     numeric = all(isinstance(subject, int) for subject in files)
     wanted = {int(s) if numeric and str(s).isdigit() else str(s) for s in subjects}
     kept = {subject: files[subject] for subject in files if subject in wanted}
@@ -233,47 +228,40 @@ def _runs(files: Sequence[Found]) -> dict[str, Found]:
     return {str(i): file for i, file in enumerate(files)}
 
 
-def _checked_label(
-    label: Mapping[str, Any] | None, pattern: str, classes: Sequence[str]
-) -> tuple[str, dict[str, str]]:
+def _label(label: Mapping[str, Any] | None, pattern: str) -> tuple[str, dict[str, str]]:
     """Field and class of each of its values; an empty field where files have no label."""
     if label is None:
         return "", {}
-    field, values = str(label.get("field", "")), label.get("values")
+    key, values = str(label.get("field", "")), label.get("values")
     fields = [name for name in FIELD.findall(pattern) if name != "_"]
-    if field not in fields:
-        raise UnknownName("field of the pattern", field, fields)
+    if key not in fields:
+        raise UnknownName("field of the pattern", key, fields)
     if not isinstance(values, Mapping) or not values:
         raise ConfigError(
-            f"[source.label] needs values, the class that each value of '{field}' means, such as "
-            f"values = {{ 1 = '{classes[0]}' }}."
+            f"[source.label] lacks values, the class that each value of '{key}' means. Add them: "
+            f"values = {{ 1 = 'rest', 2 = 'task' }}."
         )
-    for name in values.values():
-        if name not in classes:
-            raise UnknownName("class of the card", str(name), classes)
-    return field, {str(value): str(name) for value, name in values.items()}
+    return key, {str(value): str(name) for value, name in values.items()}
 
 
-def _checked_events(
+def _markers(
     events: Mapping[str, Any] | None, label: Mapping[str, Any] | None, classes: Sequence[str]
 ) -> dict[str, str]:
-    """Class of each description."""
-    if events is None:
-        return {name: name for name in classes}
+    """Class of each description; none where files have a label."""
     if label is not None:
-        raise ConfigError(
-            "[source.label] says that a recording has one class, [source.events] that it has "
-            "markers. Keep one of the two."
-        )
-    for name in events:
-        if name not in classes:
-            raise UnknownName("class of the card", name, classes)
-    missing = [name for name in classes if name not in events]
-    if missing:
-        raise ConfigError(
-            f"[source.events] does not say what marks {', '.join(missing)}. Add it, or take it out "
-            f"of events."
-        )
+        if events is not None:
+            raise ConfigError(
+                "[source.label] says that a recording has one class, [source.events] that it has "
+                "markers. Keep one of the two."
+            )
+        return {}
+    if events is None:
+        if not classes:
+            raise ConfigError(
+                "The card names no class: neither events nor [source.events] nor [source.label]. "
+                "Add one of them."
+            )
+        return {name: name for name in classes}
     return {
         str(description): name
         for name, marks in events.items()

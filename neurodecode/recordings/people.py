@@ -78,12 +78,12 @@ def meet(seed: int, subject: int, *, variability: float, contrast: float) -> Per
         seed=seed,
         subject=subject,
         variability=variability,
-        tempo=float(np.exp(0.07 * np.clip(tempo, -2.5, 2.5))),
+        tempo=float(np.exp(0.05 * np.clip(tempo, -2.5, 2.5))),
         effect=contrast * float(np.clip(1 + 0.3 * effect, 0.3, 1.7)),
         lag=0.02 * float(np.clip(lag, -2.5, 2.5)),
-        slope=1.2 + 0.15 * float(np.clip(slope, -2.5, 2.5)),
-        background=9e-6 * float(np.exp(0.2 * background)),
-        noise=1.0e-6 * float(np.exp(0.2 * noise)),
+        slope=1.2 + 0.1 * float(np.clip(slope, -2.5, 2.5)),
+        background=9e-6 * float(np.exp(0.15 * background)),
+        noise=1.3e-6 * float(np.exp(0.1 * noise)),
     )
 
 
@@ -113,7 +113,7 @@ class Fitting:
 
     def _pattern(self, points: Array, directions: Array) -> tuple[Array, Array]:
         """Positions under the cap as it sits today, and their scalp patterns of peak 1."""
-        turn = 0.035 * self.person.variability * self._drift("cap").standard_normal(3)
+        turn = 0.02 * self.person.variability * self._drift("cap").standard_normal(3)
         placed = head.turned(points, turn)
         tips = head.turned(points + directions, turn)
         return placed, head.spread(placed, tips - placed, self.ch_names)
@@ -125,14 +125,14 @@ class Fitting:
         for source in sources:
             own, now = self.person.rng(source.name), self._drift(source.name)
             point = head.below(source.under, depth=source.depth)
-            angle = v * (0.09 * own.standard_normal(3) + 0.02 * now.standard_normal(3))
+            angle = v * (0.04 * own.standard_normal(3) + 0.02 * now.standard_normal(3))
             point = head.turned(point[None], angle)[0]
             outward = (point - head.centre()) / np.linalg.norm(point - head.centre())
-            tilt = v * (0.15 * own.standard_normal(3) + 0.08 * now.standard_normal(3))
+            tilt = v * (0.12 * own.standard_normal(3) + 0.05 * now.standard_normal(3))
             points.append(point)
             directions.append(outward + np.clip(tilt, -0.6, 0.6))
-            size = 0.12 * own.standard_normal() + 0.05 * now.standard_normal()
-            volts.append(source.volts * np.exp(v * size) * self.person.factor(0.2, "size"))
+            size = 0.08 * own.standard_normal() + 0.05 * now.standard_normal()
+            volts.append(source.volts * np.exp(v * size) * self.person.factor(0.15, "size"))
         placed, pattern = self._pattern(np.array(points), np.array(directions))
         return placed, pattern * np.array(volts)
 
@@ -146,7 +146,7 @@ class Fitting:
         directions = outward + 0.7 * own.standard_normal(outward.shape)
         _, pattern = self._pattern(head.centre() + radius * outward, directions)
         v = self.person.variability
-        size = 0.7 * own.standard_normal(N_DIPOLES) + 0.15 * now.standard_normal(N_DIPOLES)
+        size = 0.15 * own.standard_normal(N_DIPOLES) + 0.08 * now.standard_normal(N_DIPOLES)
         pattern = pattern * np.exp(v * size)
         covariance = pattern @ pattern.T
         covariance *= self.person.background**2 / np.mean(np.diag(covariance))
@@ -155,10 +155,10 @@ class Fitting:
 
     def noise(self) -> Array:
         """Rms of each sensor's own noise, (n_chans,), V."""
-        spread = 0.2 * self._drift("noise").standard_normal(len(self.ch_names))
+        spread = 0.1 * self._drift("noise").standard_normal(len(self.ch_names))
         return np.asarray(self.person.noise * np.exp(self.person.variability * spread))
 
     def gain(self) -> Array:
         """How well each electrode conducts today, (n_chans,), about 1."""
-        spread = 0.04 * self._drift("gain").standard_normal(len(self.ch_names))
+        spread = 0.02 * self._drift("gain").standard_normal(len(self.ch_names))
         return np.asarray(np.exp(self.person.variability * spread))

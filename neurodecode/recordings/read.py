@@ -86,6 +86,7 @@ def read_raw(
     path = Path(path)
     _check_file(path)
     suffix = _suffix(path)
+    _check_magic(path, suffix)
     if suffix in TEXT:
         raw = read_columns(path, sfreq=sfreq, ch_names=ch_names, unit=unit)
     elif suffix in XDF:
@@ -158,7 +159,6 @@ def _suffix(path: Path) -> str:
 
 def _read_with_mne(path: Path, suffix: str, ch_names: Sequence[str] | None) -> BaseRaw:
     kind, reader = FORMATS.get(suffix, (f"a {suffix or 'file without a suffix'}", None))
-    _check_magic(path, suffix, kind)
     if suffix in (".edf", ".bdf"):
         _check_edf(path, n_bytes=3 if suffix == ".bdf" else 2)
     if suffix == ".vhdr":
@@ -184,7 +184,7 @@ def _read_with_mne(path: Path, suffix: str, ch_names: Sequence[str] | None) -> B
     return raw
 
 
-def _check_magic(path: Path, suffix: str, kind: str) -> None:
+def _check_magic(path: Path, suffix: str) -> None:
     """Refuse a file whose first bytes belong to another format."""
     if not path.is_file() or path.name.lower().endswith(".gz"):
         return
@@ -193,7 +193,9 @@ def _check_magic(path: Path, suffix: str, kind: str) -> None:
     if suffix in MAGIC and not first.startswith(MAGIC[suffix]):
         other = next((s for s, magic in MAGIC.items() if first.startswith(magic)), None)
         hint = f"It begins like {other}: rename it" if other else "Copy it again"
-        raise RecordingError(f"{path} is not {kind}: its first bytes are {first!r}. {hint}.")
+        raise RecordingError(
+            f"{path} is not {suffix[1:].upper()}: its first bytes are {first!r}. {hint}."
+        )
 
 
 def _check_edf(path: Path, *, n_bytes: int) -> None:

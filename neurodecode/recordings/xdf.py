@@ -4,6 +4,7 @@ Format: XDF 1.0, https://github.com/sccn/xdf/wiki/Specifications; names of the d
 as in its EEG meta-data page. Clocks are synchronised and time stamps dejittered by pyxdf.
 """
 
+import gzip
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,8 +77,11 @@ class _Collect(logging.Handler):
 def _load(path: Path) -> list[Any]:
     log, collect = logging.getLogger("pyxdf"), _Collect()
     log.addHandler(collect)
+    # Opened here, because pyxdf leaves a file that it refuses open.
+    opened = gzip.open if path.suffix in (".xdfz", ".gz") else open
     try:
-        streams, _ = pyxdf.load_xdf(path)
+        with opened(path, "rb") as file:
+            streams, _ = pyxdf.load_xdf(file)
     except Exception as error:  # whatever the damaged bytes lead to
         collect.said.append(str(error) or type(error).__name__)
         streams = []

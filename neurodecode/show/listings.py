@@ -1,0 +1,95 @@
+"""What there is to choose from, and what a run would do. Imports nothing heavy."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from neurodecode.core.errors import StoreError
+from neurodecode.show import console
+
+MODELS_NOTE = "braindecode:NAME reaches every braindecode classifier"
+
+
+def listing(kind: str, runs: Path) -> list[tuple[str, str]]:
+    """Name and one line of everything of a kind."""
+    if kind == "models":
+        from neurodecode.models import MODELS as registry
+    elif kind == "aligners":
+        from neurodecode.alignment import ALIGNERS as registry  # type: ignore[assignment]
+    elif kind == "augmentations":
+        from neurodecode.training.augment import AUGMENTATIONS as registry  # type: ignore
+    elif kind == "runs":
+        from neurodecode.results.store import Store
+
+        return [(run.id, _run_words(run)) for run in Store(runs).runs()]
+    else:
+        return _plain_listing(kind)
+    return [(name, registry.summary(name)) for name in registry.names()]
+
+
+def _plain_listing(kind: str) -> list[tuple[str, str]]:
+    from neurodecode.recordings.cards import PARADIGMS, card_names, find_card
+
+    if kind == "datasets":
+        cards = [find_card(name, paradigm="mi") for name in card_names()]
+        return [(card.name, f"{card.paradigm}: {card.description}") for card in cards]
+    if kind == "paradigms":
+        from neurodecode.core.places import shared_folder
+
+        files = {name: shared_folder("pipelines") / f"{name}.toml" for name in PARADIGMS}
+        return [(n, f.read_text("utf-8").split("\n")[0].lstrip("# ")) for n, f in files.items()]
+    if kind == "metrics":
+        from neurodecode.evaluation.metrics import METRICS
+
+        return [(name, "") for name in METRICS]
+    from neurodecode.evaluation.splits import PROTOCOLS
+
+    return list(PROTOCOLS.items())
+
+
+def _run_words(run: Any) -> str:
+    try:
+        meta = run.meta()
+    except StoreError as error:
+        return f"broken: {error}"
+    planned = meta.get("folds", [])
+    finished = sum(run.fold_file(key).exists() for key in planned)
+    return f"{finished} of {len(planned)} fits"
+
+
+def show_listing(kind: str, lines: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+    """Print names with their one line."""
+    if as_json:
+        sys.stdout.write(json.dumps([{"name": n, "summary": s} for n, s in lines], indent=1) + "\n")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, summary in lines:
+        table.add_row(escape(name), escape(summary))
+    out = console()
+    out.print(table)
+    if kind == "models":
+        out.print(f"\n{MODELS_NOTE}.", markup=False)
+
+
+def show_plan(choices: Mapping[str, Any], plan: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print resolved choices and what a run would do."""
+    if as_json:
+        sys.stdout.write(json.dumps({"choices": choices, "plan": plan}, indent=1) + "\n")
+        return
+    from neurodecode.experiment.choices import to_toml
+
+    out = console()
+    out.print(to_toml(dict(choices)), markup=False)
+    for name, value in plan.items():
+        if name == "models":
+            for model, n in value.items():
+                out.print(f"{model}: {f'{n:,} parameters' if n else 'no net'}", markup=False)
+        else:
+            out.print(f"{name.replace('_', ' ')}: {value}", markup=False)

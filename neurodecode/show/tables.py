@@ -1,0 +1,244 @@
+"""The table of a run, and its rows for other programs."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+from neurodecode.core.errors import ConfigError, StoreError, UnknownName
+from neurodecode.results import summaries
+from neurodecode.results.store import Run, Store, load_rows, writing
+from neurodecode.show import console
+
+
+def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
+    """The named runs, or the newest; a unique beginning or end of a name is enough.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such run.
+    StoreError
+        If there is none at all.
+    """
+    store = Store(runs)
+    known = store.runs()
+    if not known:
+        raise StoreError(
+            f"There is no run in {runs}. Make one with `neurodecode fit --paradigm mi`, or name "
+            f"another folder with --runs."
+        )
+    if not names:
+        return known[-1:]
+    found = []
+    for name in names:
+        word = Path(name).name
+        hits = [r for r in known if r.id == word or r.id.startswith(word) or r.id.endswith(word)]
+        if len(hits) != 1 and not any(r.id == word for r in hits):
+            raise UnknownName("run", name, [r.id for r in hits or known])
+        found.append(next((r for r in hits if r.id == word), hits[0]))
+    return found
+
+
+def show_run(
+    run: Run,
+    *,
+    as_json: bool = False,
+    metric: str | None = None,
+    against: str | None = None,
+    per_subject: bool = False,
+    all_pairs: bool = False,
+) -> None:
+    """Print the table of a run."""
+    meta = run.meta()
+    rows = load_rows([run])
+    if rows.empty:
+        raise StoreError(f"No fold of {run.path} is finished. Give the command of the run again.")
+    rows = summaries.with_metric(rows, metric)
+    if rows.empty:
+        from neurodecode.evaluation.metrics import METRICS
+
+        raise UnknownName(f"metric of {run.id}", str(metric), METRICS)
+    if against is not None and against not in set(rows["model"]):
+        raise UnknownName(f"model of {run.id}", against, set(rows["model"]))
+    board = summaries.leaderboard(rows, against=against)
+    level, limit = summaries.chance(rows)
+    facts = {
+        "run": str(run.path),
+        "simulated": bool(meta.get("simulated")),
+        "paradigm": meta.get("paradigm"),
+        "dataset": meta.get("dataset"),
+        "protocol": meta.get("protocol"),
+        "metric": rows["metric"].iloc[0],
+        "labels": rows["labels"].iloc[0],
+        "classes": meta.get("classes"),
+        "chance": level,
+        "chance_95": limit,
+        "finished": len(rows),
+        "planned": len(meta.get("folds", [])),
+        "against": summaries.label(
+            summaries.reference_pipeline(summaries.unit_scores(rows), against)
+        ),
+    }
+    units = summaries.unit_scores(rows)
+    if as_json:
+        document = {**facts, "table": _records(board)}
+        if per_subject:
+            document["units"] = {u: _values(v) for u, v in units.T.to_dict().items()}
+        if all_pairs:
+            document["pairs"] = _records(summaries.pairs(rows))
+        sys.stdout.write(json.dumps(document, indent=1) + "\n")
+        return
+    out = console()
+    out.print(_headline(facts, rows), markup=False)
+    out.print(_board_table(board, facts))
+    if per_subject:
+        out.print(_unit_table(units))
+    if all_pairs:
+        out.print(_pair_table(summaries.pairs(rows)))
+    out.print(_footnote(facts, rows), markup=False)
+
+
+def _headline(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    data = f"{facts['dataset']}{' (SIMULATED recordings)' if facts['simulated'] else ''}"
+    control = ", CONTROL: training labels shuffled" if facts["labels"] == "shuffled" else ""
+    first = rows.iloc[0]
+    return (
+        f"\n{facts['paradigm']}, {data}, {facts['protocol']}{control}: "
+        f"{' / '.join(facts['classes'] or [])}, {first['n_chans']} channels, "
+        f"{first['n_times'] / first['sfreq']:g} s at {first['sfreq']:g} Hz"
+    )
+
+
+def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    several = board["align"].nunique() > 1 or (board["align"] != "none").any()
+    metric = str(facts["metric"]).replace("_", " ")
+    table.add_column("model")
+    if several:
+        table.add_column("alignment")
+    for name in (metric, "sd", "95 % interval", f"vs {facts['against']}", "p (Holm)", "n"):
+        table.add_column(name, justify="right")
+    for name in ("parameters", "fit s", "ms/window"):
+        table.add_column(name, justify="right")
+    best = board["score"].max()
+    for line in board.to_dict("records"):
+        score = _number(line["score"], 3)
+        cells = [escape(str(line["model"])), *([line["align"]] if several else [])]
+        cells += [
+            f"[bold]{score}[/bold]" if line["score"] == best else score,
+            _number(line["sd"], 3),
+            f"{_number(line['low'], 3)} to {_number(line['high'], 3)}"
+            if np.isfinite(line["low"])
+            else "-",
+            _number(line["gain"], 3, sign=True),
+            _number(line["p"], 3),
+            str(line["n_units"]),
+            f"{line['n_params']:,}" if line["n_params"] else "-",
+            _number(line["fit_time"], 2),
+            _number(line["predict_ms"], 2),
+        ]
+        table.add_row(*cells)
+    return table
+
+
+def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    seeds = rows["seed"].nunique()
+    unit = "folds" if (rows["subject"] == "*").any() else "subjects"
+    guess = facts["chance_95"]
+    lines = [
+        f"Chance {facts['chance']:.3f}"
+        + (f"; guessing passes {guess:.3f} once in 20." if np.isfinite(guess) else "."),
+        f"Mean and sd over n {unit}{f', each the mean of {seeds} seeds' if seeds > 1 else ''}; "
+        f"paired sign-flip permutation test.",
+    ]
+    if (rows["align"].str.endswith(":batch")).any():
+        lines.append("':batch' alignment has seen all of the test subject's windows, unlabelled.")
+    if facts["finished"] < facts["planned"]:
+        lines.append(
+            f"UNFINISHED: {facts['finished']} of {facts['planned']} fits; the same command goes on."
+        )
+    lines.append(f"Run: {facts['run']}")
+    return "\n".join(lines)
+
+
+def _unit_table(units: pd.DataFrame) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("subject")
+    for name in summaries.pipelines_of(units):
+        table.add_column(summaries.label(name), justify="right")
+    for unit, values in zip(units.index, units.to_numpy(), strict=True):
+        table.add_row(escape(str(unit)), *(_number(v, 3) for v in values))
+    return table
+
+
+def _pair_table(pairs: pd.DataFrame) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("pair", "difference", "effect d_z", "p (Holm)", "n"):
+        table.add_column(name, justify="left" if name == "pair" else "right")
+    for line in pairs.to_dict("records"):
+        table.add_row(
+            f"{line['a']} - {line['b']}",
+            _number(line["gain"], 3, sign=True),
+            _number(line["effect"], 2, sign=True),
+            _number(line["p"], 3),
+            str(line["n"]),
+        )
+    return table
+
+
+def export_rows(runs: Sequence[Run], path: Path, *, moabb: bool) -> None:
+    """Write a line per fold to a CSV or parquet file.
+
+    Raises
+    ------
+    ConfigError
+        For another kind of file.
+    """
+    rows = load_rows(runs)
+    if moabb:
+        from neurodecode.evaluation.moabb import moabb_results
+
+        rows = moabb_results(rows)
+    if path.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"--export {path} must end in .csv or .parquet.")
+    with writing(path) as file:
+        if path.suffix == ".csv":
+            flat = rows.drop(columns=["history"], errors="ignore")
+            if "scores" in flat:
+                scores = pd.json_normalize(flat.pop("scores").to_list()).add_prefix("score_")
+                flat = pd.concat([flat, scores], axis=1)
+            flat.to_csv(file, index=False)
+        else:
+            rows.assign(
+                **{n: rows[n].map(json.dumps) for n in ("scores", "history") if n in rows}
+            ).to_parquet(file)
+    console().print(f"{len(rows)} rows in {path}", markup=False)
+
+
+def _number(value: float, digits: int, *, sign: bool = False) -> str:
+    if value is None or not np.isfinite(value):
+        return "-"
+    return f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [_values(line) for line in table.to_dict("records")]
+
+
+def _values(line: Mapping[Any, Any]) -> dict[str, Any]:
+    """Plain JSON values; what is not a number becomes null."""
+    out = {}
+    for name, value in line.items():
+        key = summaries.label(name) if isinstance(name, tuple) else str(name)
+        if isinstance(value, float | np.floating):
+            out[key] = float(value) if np.isfinite(value) else None
+        else:
+            out[key] = value.item() if isinstance(value, np.generic) else value
+    return out

@@ -1,0 +1,241 @@
+"""Training of a net: the options of ``[train]`` in a pipeline file are those of `fit_net`."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from neurodecode.core.errors import ConfigError
+from neurodecode.core.seeding import derive_seed
+from neurodecode.training.augment import choose_augmentations
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+
+History = dict[str, list[float]]
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+
+def fit_net(
+    net: nn.Module,
+    x: FloatArray,
+    y: IntArray,
+    x_val: FloatArray | None = None,
+    y_val: IntArray | None = None,
+    seed: int = 0,
+    *,
+    epochs: int = 100,
+    batch_size: int = 32,
+    lr: float = 1e-3,
+    weight_decay: float = 0.01,
+    schedule: Literal["cosine", "onecycle", "constant"] = "cosine",
+    warmup: float = 0.0,
+    patience: int = 30,
+    class_weights: Literal["balanced", "none"] = "balanced",
+    label_smoothing: float = 0.0,
+    augment: Sequence[str] | Mapping[str, Any] = (),
+    precision: Literal["auto", "32", "bf16"] = "auto",
+    device: str = "auto",
+) -> History:
+    """Train a net in place and leave it in evaluation mode, with its best weights.
+
+    The same seed gives the same weights on a CPU, and the caller's random state is left alone.
+
+    Parameters
+    ----------
+    net
+        Maps windows (batch, n_chans, n_times) to logits (batch, n_outputs).
+    x, y
+        Training windows (n_epochs, n_chans, n_times), normalised, and their classes as integers.
+    x_val, y_val
+        Windows of other subjects, which choose the epoch; without them the last one stands.
+    seed
+        Of everything random here.
+    epochs
+        Passes over the training windows, at most.
+    batch_size
+        Windows in a batch, about: batches are made equal.
+    lr
+        Learning rate at its highest.
+    weight_decay
+        Of AdamW.
+    schedule
+        Course of the learning rate.
+    warmup
+        Part of the steps over which the learning rate rises, in [0, 1).
+    patience
+        Epochs without a lower validation loss before training stops.
+    class_weights
+        "balanced" lets every class count alike, however many windows it has.
+    label_smoothing
+        Probability given to all classes alike, in [0, 1).
+    augment
+        Names of augmentations, or a table of options for each.
+    precision
+        "bf16" computes in 16 bits; "auto" does on a GPU, and not elsewhere.
+    device
+        "cpu", "cuda", "mps", or "auto" for the fastest there is.
+
+    Returns
+    -------
+    dict
+        Per epoch: train_loss, val_loss, val_accuracy; and best_epoch, a list of one, from 1.
+
+    Raises
+    ------
+    FitError
+        If the loss becomes infinite or not a number.
+    """
+    from neurodecode.training.decoder import DecoderModule, KeepBest
+
+    _check_ranges(epochs=epochs, batch_size=batch_size, patience=patience)
+    on = choose_device(device)
+    net.to(on)
+    data = _to_device(on, x, y, x_val, y_val)
+    with own_random_state(on):
+        torch.manual_seed(derive_seed(seed, "train"))
+        module = DecoderModule(
+            net,
+            _class_weights(net, *data[:2], balanced=class_weights == "balanced"),
+            lr=lr,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            warmup=warmup,
+            label_smoothing=label_smoothing,
+            augmentations=choose_augmentations(augment),
+            generator=Generator(on).manual_seed(derive_seed(seed, "augment")),
+        )
+        keep = KeepBest(patience)
+        half = precision == "bf16" or (precision == "auto" and on.type == "cuda")
+        with _quiet():
+            _run(module, keep, data, on, half=half, epochs=epochs, batch_size=batch_size, seed=seed)
+    if keep.weights:
+        net.load_state_dict(keep.weights)
+    net.eval()
+    best = keep.best_epoch or len(module.history["train_loss"])
+    return {**module.history, "best_epoch": [float(best)]}
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of that name; "auto" is the accelerator if there is one, else the CPU.
+
+    Raises
+    ------
+    ConfigError
+        If this machine has none of that name.
+    """
+    if device == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return found or torch.device("cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device='{device}' cannot be used here: {str(error).splitlines()[0]} "
+            f"Use device='auto'."
+        ) from None
+    return torch.device(device)
+
+
+def own_random_state(on: torch.device) -> AbstractContextManager[None]:
+    """Inside, torch draws as it likes on that device; after it, nobody notices."""
+    if on.type == "cpu":
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[on.index or 0], device_type=on.type)
+
+
+def _run(
+    module: "pl.LightningModule",
+    keep: "pl.Callback",
+    data: tuple[Tensor, Tensor, Tensor, Tensor],
+    on: torch.device,
+    *,
+    half: bool,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+) -> None:
+    import lightning.pytorch as pl
+
+    from neurodecode.training.datamodule import WindowsDataModule
+
+    windows = WindowsDataModule(*data, batch_size=batch_size, seed=derive_seed(seed, "order"))
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator=on.type,
+        devices=1 if on.index is None or on.type == "cpu" else [on.index],
+        precision="bf16-mixed" if half else "32-true",
+        callbacks=[keep],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if len(data[2]) else 0,
+    )
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, datamodule=windows)
+    except SystemExit:  # what Lightning makes of Ctrl+C, after it has switched Ctrl+C off
+        signal.signal(signal.SIGINT, interrupt)
+        raise KeyboardInterrupt from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning without its greetings, and without two warnings that mean nothing here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Training on the CPU of a machine with a GPU is a choice.
+            warnings.filterwarnings("ignore", ".*GPU available but not used.*")
+            # Lightning 2.6 builds a tree specification in a way that torch 2.11 deprecates.
+            warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _to_device(
+    on: torch.device,
+    x: FloatArray,
+    y: IntArray,
+    x_val: FloatArray | None,
+    y_val: IntArray | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    if x_val is None or y_val is None:
+        x_val, y_val = x[:0], y[:0]
+    return (
+        torch.as_tensor(x, dtype=torch.float32, device=on),
+        torch.as_tensor(y, dtype=torch.long, device=on),
+        torch.as_tensor(x_val, dtype=torch.float32, device=on),
+        torch.as_tensor(y_val, dtype=torch.long, device=on),
+    )
+
+
+def _class_weights(net: nn.Module, x: Tensor, y: Tensor, *, balanced: bool) -> Tensor:
+    """Weight of each class, with mean 1 over the windows; a class without windows weighs 1."""
+    with torch.inference_mode():
+        n_outputs = net.eval()(x[:1]).shape[1]
+    net.train()
+    counts = torch.bincount(y, minlength=n_outputs).to(x.dtype)
+    weights = len(y) / (n_outputs * counts)
+    return torch.where(counts > 0, weights, 1.0) if balanced else torch.ones_like(counts)
+
+
+def _check_ranges(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"train.{name} = {value} must be at least 1.")
