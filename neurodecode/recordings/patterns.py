@@ -50,9 +50,9 @@ def find_files(root: Path, pattern: str) -> list[Found]:
     return found
 
 
-def natural(text: str) -> list[tuple[int, str]]:
-    """Sorting key that puts "s2" before "s10"."""
-    return [(int(part or 0), word) for word, part in re.findall(r"(\D*)(\d*)", text.lower())]
+def natural(text: str) -> tuple[list[tuple[str, int]], str]:
+    """Sorting key that puts "s2" before "s10", and "01" always on the same side of "1"."""
+    return [(w, int(n or 0)) for w, n in re.findall(r"(\D*)(\d*)", text.lower())], text
 
 
 def order_names(values: Sequence[str]) -> dict[str, str]:

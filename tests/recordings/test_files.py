@@ -149,6 +149,11 @@ def test_sessions_and_runs_get_names_that_moabb_takes(values: list[str], names: 
     check_run_names({1: {"0": dict.fromkeys(names)}})
 
 
+def test_names_sort_as_people_count() -> None:
+    names = ["a2", "a10", "b1", "b1x", "c"]
+    assert sorted(reversed(names), key=natural) == names
+
+
 @pytest.mark.parametrize(
     ("pattern", "path", "fields"),
     [
@@ -208,11 +213,11 @@ def test_a_damaged_file_is_named(labelled: Path) -> None:
     ("options", "error", "message"),
     [
         ({"pattern": ""}, ConfigError, "of 'my_set' has no pattern"),
-        ({"pattern": "{run}.edf"}, ConfigError, r"has no \{subject\}, so it cannot say whose"),
+        ({"pattern": "{part}.edf"}, ConfigError, r"has no \{subject\}, so it cannot say whose"),
         ({"interval": None}, ConfigError, "of 'my_set' has no interval"),
         ({"paradigm": "p3"}, UnknownName, "No paradigm is called 'p3'. Did you mean 'p300'"),
         ({"label": {"field": "prt"}}, UnknownName, "No field of the pattern is called 'prt'"),
-        ({"label": {"field": "part"}}, ConfigError, "lacks values, the class that each value of 'p"),
+        ({"label": {"field": "part"}}, ConfigError, "lacks values, the class that each value"),
         ({"classes": ["c"]}, UnknownName, "No class in .source. of 'my_set' is called 'c'"),
         ({"events": {"a": "1"}}, ConfigError, "Keep one of the two"),
         ({"label": None, "classes": []}, ConfigError, "The card names no class"),
