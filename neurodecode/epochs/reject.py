@@ -13,11 +13,10 @@ def outside_bad_spans(raw: BaseRaw, starts: NDArray[np.integer], n_times: int) -
     """Whether each window is clear of annotations that start with "bad" or "edge", (n_epochs,)."""
     clear = np.ones(len(starts), dtype=bool)
     sfreq = float(raw.info["sfreq"])
-    shift = raw.first_time if raw.annotations.orig_time is not None else 0.0
     for mark in raw.annotations:
         if str(mark["description"]).lower().startswith(("bad", "edge")):
-            first = round((mark["onset"] - shift) * sfreq)
-            last = round((mark["onset"] - shift + mark["duration"]) * sfreq)
+            first = round((mark["onset"] - raw.first_time) * sfreq)
+            last = first + round(mark["duration"] * sfreq)
             # a mark without length still spoils a window that runs across it
             clear &= (np.asarray(starts) >= last) | (np.asarray(starts) + n_times <= first)
     return clear

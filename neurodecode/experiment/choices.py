@@ -8,14 +8,17 @@ functions that take the choices are the schema.
 import ast
 import copy
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from neurodecode.core.errors import ConfigError, UnknownName
 from neurodecode.core.options import check_options, keywords
 from neurodecode.core.places import shared_folder
+from neurodecode.epochs.cut import cut_epochs
+from neurodecode.evaluation.splits import Order, Protocol
 from neurodecode.models import MODELS
+from neurodecode.preprocess.chain import preprocess
 from neurodecode.recordings.cards import PARADIGMS, Card, find_card
 
 Tree = dict[str, Any]
@@ -23,27 +26,68 @@ Tree = dict[str, Any]
 SECTIONS = ("data", "preprocess", "epochs", "evaluation", "train", "model")
 
 
+def choose_data(
+    *,
+    dataset: str | Sequence[str],
+    subjects: Sequence[int | str] | None = None,
+    events: Sequence[str] | None = None,
+    data_dir: str | None = None,
+) -> None:
+    """The options of ``[data]``.
+
+    Parameters
+    ----------
+    dataset
+        Cards, paths to cards, MOABB classes, or ``bids:FOLDER``.
+    subjects
+        Those to use; by default all.
+    events
+        Class names, in the order of the columns of probabilities; by default the card's.
+    data_dir
+        Folder where the recordings lie; by default where MNE and MOABB keep them.
+    """
+
+
+def choose_evaluation(
+    *,
+    protocol: Protocol = "cross-subject",
+    n_folds: int | None = None,
+    order: Order = "shuffled",
+    align: Sequence[str] = ("none",),
+    seeds: int | Sequence[int] = 1,
+    metric: str = "balanced_accuracy",
+    shuffle_labels: bool = False,
+) -> None:
+    """The options of ``[evaluation]``.
+
+    Parameters
+    ----------
+    protocol, n_folds, order
+        See `neurodecode.evaluation.splits.make_folds`.
+    align
+        Alignments of the test subject to compare: "none", or an aligner and what it may see,
+        "euclidean:causal" or "euclidean:batch".
+    seeds
+        How many (0, 1, ...), or which. Decoders without randomness run once.
+    metric
+        One of `neurodecode.evaluation.metrics.METRICS`.
+    shuffle_labels
+        Train on labels shuffled within each subject: a control that must score at chance.
+    """
+
+
 def builder_of(section: str) -> Callable[..., Any]:
     """The function whose keyword-only parameters are the options of a section."""
-    if section == "data":
-        from neurodecode.experiment.data import choose_data
+    if section == "train":
+        from neurodecode.training.net import fit_net  # here: it takes torch, seconds to import
 
-        return choose_data
-    if section == "preprocess":
-        from neurodecode.preprocess.chain import preprocess
-
-        return preprocess
-    if section == "epochs":
-        from neurodecode.epochs.cut import cut_epochs
-
-        return cut_epochs
-    if section == "evaluation":
-        from neurodecode.experiment.fit import choose_evaluation
-
-        return choose_evaluation
-    from neurodecode.training.net import fit_net
-
-    return fit_net
+        return fit_net
+    return {
+        "data": choose_data,
+        "preprocess": preprocess,
+        "epochs": cut_epochs,
+        "evaluation": choose_evaluation,
+    }[section]
 
 
 def resolve(

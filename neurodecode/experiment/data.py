@@ -14,28 +14,6 @@ from neurodecode.recordings.load import load_recordings
 Report = Callable[[str, int, int], None]
 
 
-def choose_data(
-    *,
-    dataset: str | Sequence[str],
-    subjects: Sequence[int | str] | None = None,
-    events: Sequence[str] | None = None,
-    data_dir: str | None = None,
-) -> None:
-    """The options of ``[data]``.
-
-    Parameters
-    ----------
-    dataset
-        Cards, paths to cards, MOABB classes, or ``bids:FOLDER``.
-    subjects
-        Those to use; by default all.
-    events
-        Class names, in the order of the columns of probabilities; by default the card's.
-    data_dir
-        Folder where the recordings lie; by default where MNE and MOABB keep them.
-    """
-
-
 def load_epochs(
     choices: Mapping[str, Any],
     *,

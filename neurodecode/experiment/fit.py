@@ -13,7 +13,7 @@ from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.metrics import check_metric
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
-from neurodecode.evaluation.splits import Order, Protocol, make_folds
+from neurodecode.evaluation.splits import make_folds
 from neurodecode.experiment.choices import Tree, to_toml
 from neurodecode.experiment.data import Report, count_subjects, load_epochs
 from neurodecode.models import MODELS
@@ -21,34 +21,6 @@ from neurodecode.recordings.cards import find_card
 from neurodecode.results.provenance import environment, library_versions, source_digest
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run, Store
-
-
-def choose_evaluation(
-    *,
-    protocol: Protocol = "cross-subject",
-    n_folds: int | None = None,
-    order: Order = "shuffled",
-    align: Sequence[str] = ("none",),
-    seeds: int | Sequence[int] = 1,
-    metric: str = "balanced_accuracy",
-    shuffle_labels: bool = False,
-) -> None:
-    """The options of ``[evaluation]``.
-
-    Parameters
-    ----------
-    protocol, n_folds, order
-        See `neurodecode.evaluation.splits.make_folds`.
-    align
-        Alignments of the test subject to compare: "none", or an aligner and what it may see,
-        "euclidean:causal" or "euclidean:batch".
-    seeds
-        How many (0, 1, ...), or which. Decoders without randomness run once.
-    metric
-        One of `neurodecode.evaluation.metrics.METRICS`.
-    shuffle_labels
-        Train on labels shuffled within each subject: a control that must score at chance.
-    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

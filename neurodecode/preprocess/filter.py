@@ -51,8 +51,8 @@ def continuous_spans(raw: BaseRaw) -> list[tuple[int, int]]:
     for annotation in raw.annotations:
         words = str(annotation["description"]).lower()
         if words.startswith(("edge", "bad boundary")):
-            onset = annotation["onset"] - (raw.first_time if raw.annotations.orig_time else 0)
-            cuts.add(int(np.clip(round(onset * raw.info["sfreq"]), 0, raw.n_times)))
+            sample = round((annotation["onset"] - raw.first_time) * raw.info["sfreq"])
+            cuts.add(int(np.clip(sample, 0, raw.n_times)))
     edges = sorted(cuts)
     return list(zip(edges[:-1], edges[1:], strict=True))
 
@@ -95,7 +95,7 @@ def _keep_every(raw: BaseRaw, factor: int) -> BaseRaw:
     with info._unlock():
         info["sfreq"] = raw.info["sfreq"] / factor
     thin = mne.io.RawArray(raw.get_data()[:, ::factor], info, verbose="ERROR")
-    onset = raw.annotations.onset - (raw.first_time if raw.annotations.orig_time else 0)
+    onset = raw.annotations.onset - raw.first_time
     thin.set_meas_date(None)
     return thin.set_annotations(
         mne.Annotations(onset, raw.annotations.duration, raw.annotations.description),

@@ -108,7 +108,7 @@ def ssvep(trials: Timeline, person: Person, rng: np.random.Generator) -> Courses
                 # Phase wanders, as attention and fixation do.
                 slow = one_over_f(frequencies(trials.n_samples, trials.sfreq), 2.0)
                 phase = coloured(1, trials.n_samples, slow, rng)[0]
-                start = person.rng(name, label, harmonic, "phase").uniform(0, 2 * np.pi)
+                start = np.log(person.factor(1.0, name, label, harmonic, "phase"))
                 total += level * np.sin(2 * np.pi * freq * time + start + 0.5 * phase)
         courses[name] = total
     return courses
@@ -122,7 +122,7 @@ def state(trials: Timeline, person: Person, rng: np.random.Generator) -> Courses
     n = len(trials.labels)
     task = (trials.labels == "task") * person.effect
     courses: Courses = {}
-    for name, change in (("theta", 0.45), *((f"alpha_{s}", -0.4) for s in POSTERIOR)):
+    for name, change in (("theta", 0.55), *((f"alpha_{s}", -0.45) for s in POSTERIOR)):
         own = change * person.factor(0.25, name, "change")
         heights = np.clip(own * task * rng.normal(1, 0.35, n) + rng.normal(0, 0.12, n), -0.85, 2)
         courses[name] = 1 + trials.plateau(heights, delay=0.5, ramp=1.0)
@@ -227,8 +227,8 @@ PARADIGMS: dict[str, Paradigm] = {
         sources=(
             Source("n1", "Oz", 4e-6),
             Source("p2", "FCz", 4e-6, depth=0.3),
-            Source("p300", "Pz", 5e-6, depth=0.35),
-            Source("p3a", "FCz", 1.5e-6, depth=0.35),
+            Source("p300", "Pz", 9e-6, depth=0.35),
+            Source("p3a", "FCz", 3e-6, depth=0.35),
         ),
         carriers=("p300", "p3a"),
         play=p300,
@@ -242,9 +242,9 @@ PARADIGMS: dict[str, Paradigm] = {
         duration=4.0,
         gap=(1.0, 2.0),
         sources=(
-            Source("visual_left", "O1", 1.2e-6),
-            Source("visual_middle", "Oz", 1.5e-6),
-            Source("visual_right", "O2", 1.2e-6),
+            Source("visual_left", "O1", 1.5e-6),
+            Source("visual_middle", "Oz", 1.9e-6),
+            Source("visual_right", "O2", 1.5e-6),
         ),
         carriers=_names("visual_left visual_middle visual_right"),
         play=ssvep,

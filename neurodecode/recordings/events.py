@@ -53,7 +53,7 @@ def stim_to_annotations(raw: BaseRaw) -> BaseRaw:
     events = mne.find_events(
         raw, names, shortest_event=1, mask=0xFFFF, mask_type="and", verbose="ERROR"
     )
-    onset = (events[:, 0] - raw.first_samp + 1) / raw.info["sfreq"]
+    onset = (events[:, 0] - raw.first_samp) / raw.info["sfreq"]
     codes = mne.Annotations(onset, 0.0, [str(code) for code in events[:, 2]])
     return replace_annotations(raw, codes)
 

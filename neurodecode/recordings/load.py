@@ -123,8 +123,7 @@ def find_events(
         label = [names[int(event[2])] for event in kept]
     else:
         marks = [a for a in raw.annotations if a["description"] in event_id]
-        start = raw.first_time if raw.annotations.orig_time is not None else 0.0
-        onset = np.array([a["onset"] - start for a in marks], dtype=float)
+        onset = np.array([a["onset"] - raw.first_time for a in marks], dtype=float)
         duration = np.array([a["duration"] or length for a in marks], dtype=float)
         label = [str(a["description"]) for a in marks]
     order = np.argsort(onset, kind="stable")

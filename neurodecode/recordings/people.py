@@ -139,14 +139,16 @@ class Fitting:
     def background(self) -> Array:
         """Mixing (n_chans, n_chans) of white noise into the background's covariance, V."""
         own, now = self.person.rng("background"), self._drift("background")
-        outward = own.standard_normal((N_DIPOLES, 3))
+        v = self.person.variability
+        common = generator(self.person.seed, "synthetic", "background")
+        outward = common.standard_normal((N_DIPOLES, 3))
         outward[:, 2] = np.abs(outward[:, 2]) - 0.3  # few under the rim of the cap
+        outward += 0.3 * v * own.standard_normal(outward.shape)
         outward /= np.linalg.norm(outward, axis=1, keepdims=True)
         radius = np.linalg.norm(head.below("Cz", depth=0.2) - head.centre())
-        directions = outward + 0.7 * own.standard_normal(outward.shape)
+        directions = outward + 0.7 * common.standard_normal(outward.shape)
         _, pattern = self._pattern(head.centre() + radius * outward, directions)
-        v = self.person.variability
-        size = 0.15 * own.standard_normal(N_DIPOLES) + 0.08 * now.standard_normal(N_DIPOLES)
+        size = 0.25 * own.standard_normal(N_DIPOLES) + 0.08 * now.standard_normal(N_DIPOLES)
         pattern = pattern * np.exp(v * size)
         covariance = pattern @ pattern.T
         covariance *= self.person.background**2 / np.mean(np.diag(covariance))

@@ -58,7 +58,7 @@ def read_raw(
 
     Reads EDF, BDF, GDF, BrainVision (.vhdr), EEGLAB (.set), FIF, XDF, columns of text (.txt, .csv,
     .tsv), Neuroscan CNT, EGI, Nicolet, and whatever else MNE reads by suffix. What MNE warns of is
-    logged. Nothing is filtered, resampled or dropped.
+    logged. Nothing is filtered, resampled or dropped. Times count from the first sample.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def read_raw(
             f"{path} was recorded at {raw.info['sfreq']:g} Hz, not at {sfreq:g} Hz. Leave sfreq "
             f"out; the file says it."
         )
-    return add_positions(tidy_channel_names(raw))
+    return add_positions(tidy_channel_names(_from_zero(raw)))
 
 
 @contextmanager
@@ -133,6 +133,20 @@ def _concerns_user(warning: warnings.WarningMessage) -> bool:
     if issubclass(warning.category, DeprecationWarning | FutureWarning):
         return False  # between libraries
     return "does not conform to MNE naming conventions" not in str(warning.message)
+
+
+def _from_zero(raw: BaseRaw) -> BaseRaw:
+    """The recording with its first sample numbered 0, which a part of a FIF recording is not.
+
+    MNE takes onsets from the first sample or from the start of the acquisition, depending on
+    whether the file has a date; here both are the same.
+    """
+    if not raw.first_samp:
+        return raw
+    marks = raw.annotations
+    moved = mne.Annotations(marks.onset - raw.first_time, marks.duration, marks.description)
+    whole = mne.io.RawArray(raw.get_data(), raw.info, verbose="ERROR")
+    return whole.set_annotations(moved, verbose="ERROR")
 
 
 def _check_file(path: Path) -> None:
@@ -185,12 +199,18 @@ def _read_with_mne(path: Path, suffix: str, ch_names: Sequence[str] | None) -> B
 
 
 def _check_magic(path: Path, suffix: str) -> None:
-    """Refuse a file whose first bytes belong to another format."""
-    if not path.is_file() or path.name.lower().endswith(".gz"):
+    """Refuse a file that cannot be opened, or whose first bytes belong to another format."""
+    if not path.is_file():
         return
-    with path.open("rb") as file:
-        first = file.read(8)
-    if suffix in MAGIC and not first.startswith(MAGIC[suffix]):
+    try:
+        with path.open("rb") as file:
+            first = file.read(8)
+    except OSError as error:
+        raise RecordingError(
+            f"{path} cannot be opened ({error.strerror}). Ask for access."
+        ) from error
+    packed = path.name.lower().endswith(".gz")
+    if suffix in MAGIC and not packed and not first.startswith(MAGIC[suffix]):
         other = next((s for s, magic in MAGIC.items() if first.startswith(magic)), None)
         hint = f"It begins like {other}: rename it" if other else "Copy it again"
         raise RecordingError(

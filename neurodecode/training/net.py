@@ -174,11 +174,7 @@ def _run(
         devices=1 if on.index is None or on.type == "cpu" else [on.index],
         precision="bf16-mixed" if half else "32-true",
         callbacks=[keep],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
+        barebones=True,  # no logger, bar, summary, checkpoints or sanity check
         limit_val_batches=1.0 if len(data[2]) else 0,
     )
     interrupt = signal.getsignal(signal.SIGINT)

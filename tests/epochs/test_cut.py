@@ -7,7 +7,8 @@ import pytest
 from neurodecode.core.errors import SignalError
 from neurodecode.epochs.cut import cut_epochs
 from neurodecode.epochs.epochset import join
-from neurodecode.recordings.load import Recording
+from neurodecode.epochs.reject import outside_bad_spans
+from neurodecode.recordings.load import Recording, find_events
 
 SFREQ = 100.0
 
@@ -118,3 +119,13 @@ def test_the_digest_sees_every_change(recording: Recording) -> None:
         replace(epochs, table=epochs.table.assign(subject="2")).digest(),
     }
     assert len(digests) == 4
+
+
+def test_onsets_of_a_cropped_recording_count_from_its_first_sample(recording: Recording) -> None:
+    raw = recording.raw.copy()
+    raw.set_annotations(mne.Annotations([6.0, 8.0], [1.0, 0.0], ["BAD", "left"]))
+    cropped = raw.crop(5.0)
+    onset, duration, label = find_events(cropped, {"left": 1}, interval=(0.5, 2.5))
+    assert (onset.tolist(), duration.tolist(), label) == ([3.5], [2.0], ["left"])
+    clear = outside_bad_spans(cropped, np.array([0, 50, 100, 200]), 50)
+    assert clear.tolist() == [True, True, False, True]

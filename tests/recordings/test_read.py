@@ -1,5 +1,6 @@
 """Every format gives volts, 10-05 names and events at the right sample; every bad file one line."""
 
+import gzip
 import logging
 import re
 import shutil
@@ -72,6 +73,24 @@ def test_channels_stand_where_the_cap_has_them(written: Path) -> None:
     places = montage.get_positions()["ch_pos"]
     assert places["C3"][0] < 0 < places["C4"][0]
     assert places["Fz"][1] > places["Cz"][1]
+
+
+@pytest.mark.parametrize("date", [None, 1000])
+def test_a_part_of_a_recording_counts_from_its_first_sample(
+    tmp_path: Path, date: int | None
+) -> None:
+    raw = recording().set_meas_date(date).crop(1.0, 4.0)
+    raw = read_raw(write(raw, tmp_path / "a_raw.fif"))
+    assert raw.first_samp == 0
+    assert mne.events_from_annotations(raw)[0][:, 0].tolist() == [100, 300]
+    np.testing.assert_allclose(raw.get_data(), sines()[:, 200:801], atol=1e-11)
+
+
+def test_a_packed_file_is_read(tmp_path: Path) -> None:
+    write(recording(), tmp_path / "a_raw.fif")
+    packed = tmp_path / "a_raw.fif.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "a_raw.fif").read_bytes()))
+    np.testing.assert_allclose(read_raw(packed).get_data(), sines(), atol=1e-11)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from neurodecode.core.errors import FitError, SignalError
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.splits import make_folds
+
+
+def epochs(n_subjects: int = 4, n_sessions: int = 2, n: int = 10, blocks: int = 10) -> EpochSet:
+    """`n` windows a session, cut from `blocks` events, classes in turn by event."""
+    lines = [
+        {"dataset": "d" if s < 2 else "e", "subject": str(s), "session": str(k), "run": "0",
+         "onset": float(i), "block": i * blocks // n}
+        for s in range(n_subjects) for k in range(n_sessions) for i in range(n)
+    ]  # fmt: skip
+    table = pd.DataFrame(lines)
+    return EpochSet(
+        x=np.zeros((len(table), 1, 4), dtype=np.float32),
+        y=(table["block"].to_numpy() % 2).astype(np.int64),
+        classes=("a", "b"),
+        table=table,
+        ch_names=("Cz",),
+        sfreq=100.0,
+    )
+
+
+def column(e: EpochSet, index: np.ndarray, name: str) -> set[str]:
+    return set(e.table[name].iloc[index])
+
+
+def test_cross_subject_leaves_every_subject_out_once() -> None:
+    e = epochs()
+    folds = make_folds(e, protocol="cross-subject")
+    assert [f.name for f in folds] == [f"subject={s}" for s in range(4)]
+    for fold in folds:
+        assert column(e, fold.test, "subject") == {fold.subject}
+        assert fold.subject not in column(e, fold.train, "subject")
+        assert len(fold.train) + len(fold.test) == len(e)
+
+
+def test_groups_of_subjects_never_stand_on_both_sides() -> None:
+    e = epochs(n_subjects=9)
+    folds = make_folds(e, protocol="cross-subject", n_folds=3)
+    assert len(folds) == 3
+    assert [f.subject for f in folds] == ["*"] * 3
+    for fold in folds:
+        assert not column(e, fold.test, "subject") & column(e, fold.train, "subject")
+
+
+def test_cross_session_trains_on_the_other_sessions_of_the_subject() -> None:
+    e = epochs()
+    folds = make_folds(e, protocol="cross-session")
+    assert len(folds) == 8
+    for fold in folds:
+        assert column(e, fold.train, "subject") == column(e, fold.test, "subject")
+        assert not column(e, fold.train, "session") & column(e, fold.test, "session")
+
+
+def test_cross_dataset_leaves_a_data_set_out() -> None:
+    e = epochs()
+    folds = make_folds(e, protocol="cross-dataset")
+    assert {f.name for f in folds} == {"dataset=d", "dataset=e"}
+    for fold in folds:
+        assert not column(e, fold.train, "dataset") & column(e, fold.test, "dataset")
+
+
+def test_within_session_stays_in_the_session_and_is_the_same_every_time() -> None:
+    e = epochs()
+    folds, again = (make_folds(e, protocol="within-session", n_folds=5) for _ in range(2))
+    assert len(folds) == 40
+    for fold, same in zip(folds, again, strict=True):
+        np.testing.assert_array_equal(fold.test, same.test)
+        assert column(e, np.r_[fold.train, fold.test], "session") == {fold.session}
+
+
+def test_windows_of_one_event_are_not_torn_apart() -> None:
+    e = epochs(n=40, blocks=10)
+    for fold in make_folds(e, protocol="within-session", n_folds=5):
+        assert not column(e, fold.train, "block") & column(e, fold.test, "block")
+
+
+def test_from_past_to_future_trains_on_the_past_only() -> None:
+    e = epochs(n=30, blocks=30)
+    folds = make_folds(e, protocol="within-session", n_folds=4, order="past-to-future")
+    assert folds
+    for fold in folds:
+        assert max(column(e, fold.train, "onset")) < min(column(e, fold.test, "onset"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "e", "words"),
+    [
+        ("cross-subject", epochs(n_subjects=1), "Give at least two subjects"),
+        ("cross-session", epochs(n_sessions=1), "It takes subjects with two sessions"),
+        ("cross-dataset", epochs(n_subjects=2), "Give two data sets"),
+        ("within-session", epochs(n=3, blocks=3), "Give fewer folds"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(protocol: str, e: EpochSet, words: str) -> None:
+    with pytest.raises(SignalError, match=words):
+        make_folds(e, protocol=protocol)
+
+
+def test_a_training_side_of_one_class_is_refused() -> None:
+    e = epochs(n_subjects=2, n_sessions=1)
+    e.y[e.table["subject"] == "0"] = 0
+    with pytest.raises(FitError, match=r"fold subject=1 has no window of b"):
+        make_folds(e, protocol="cross-subject")
