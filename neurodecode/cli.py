@@ -70,6 +70,9 @@ def fit(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds per decoder that has any.")] = None,
     metric: Annotated[str | None, typer.Option(help="balanced_accuracy, roc_auc, ...")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda.")] = None,
     against: Annotated[
         str | None, typer.Option(help="Model the others are tested against.")
@@ -109,7 +112,12 @@ def fit(
 
     with Progress() as progress:
         run = run_fit(
-            choices, runs, report=progress.read, on_plan=progress.plan, on_done=progress.done
+            choices,
+            runs,
+            n_workers=jobs,
+            report=progress.read,
+            on_plan=progress.plan,
+            on_done=progress.done,
         )
     show_run(run, as_json=as_json, against=against)
 

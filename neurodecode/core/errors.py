@@ -15,6 +15,7 @@ line prints it and exits with status 2; any other exception is a bug of ours.
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class NeurodecodeError(Exception):
@@ -43,9 +44,13 @@ class UnknownName(ConfigError):
         near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.5)
         hint = next((n for n in names if near and n.lower() == near[0]), None)
         guess = f" Did you mean '{hint}'?" if hint else ""
+        self.asked = (kind, name, names)
         super().__init__(
             f"No {kind} is called '{name}'.{guess} Known: {', '.join(names) or 'none'}."
         )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, list[str]]]:
+        return type(self), self.asked  # worker processes send errors home
 
 
 class RecordingError(NeurodecodeError):

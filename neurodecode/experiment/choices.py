@@ -82,12 +82,13 @@ def builder_of(section: str) -> Callable[..., Any]:
         from neurodecode.training.net import fit_net  # here: it takes torch, seconds to import
 
         return fit_net
-    return {
+    builders: dict[str, Callable[..., Any]] = {
         "data": choose_data,
         "preprocess": preprocess,
         "epochs": cut_epochs,
         "evaluation": choose_evaluation,
-    }[section]
+    }
+    return builders[section]
 
 
 def resolve(

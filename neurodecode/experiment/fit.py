@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +36,14 @@ class Plan:
         Data and words.
     jobs
         In the order in which they are done.
+    n_params
+        Trainable parameters of each decoder.
     """
 
     choices: Tree
     task: Task
     jobs: list[Job]
+    n_params: dict[str, int]
 
     @property
     def run_id(self) -> str:
@@ -122,8 +126,9 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
     data, versions = epochs.digest(), library_versions()
     shuffled = evaluation["shuffle_labels"]
     jobs = []
-    for model, n_params in build_models(choices, epochs.spec).items():
-        options, net = choices["model"].get(model, {}), n_params > 0
+    n_params = build_models(choices, epochs.spec)
+    for model in n_params:
+        options, net = choices["model"].get(model, {}), n_params[model] > 0
         own: dict[str, Any] = {
             "model": model,
             "options": options,
@@ -148,13 +153,14 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
     order = {fold.name: i for i, fold in enumerate(folds)}
     # fold by fold, so that a run stopped half-way compares all decoders on what it has
     jobs.sort(key=lambda job: (order[job.fold.name], align.index(job.align)))
-    return Plan(choices=choices, task=task, jobs=jobs)
+    return Plan(choices=choices, task=task, jobs=jobs, n_params=n_params)
 
 
 def fit(
     choices: Tree,
     runs: Path,
     *,
+    n_workers: int | None = None,
     report: Report = lambda words, done, total: None,
     on_plan: Callable[[Plan, Run], None] = lambda plan, run: None,
     on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
@@ -167,6 +173,8 @@ def fit(
         As `resolve` returns them.
     runs
         Folder of runs.
+    n_workers
+        Processes; by default one per core if there is a net to train on the CPU, else one.
     report, on_plan, on_done
         Called while reading, when the plan is made, and after each job.
     """
@@ -189,8 +197,23 @@ def fit(
     }
     run.describe(to_toml(choices), meta)
     on_plan(plan, run)
-    run_jobs(plan.task, plan.jobs, run, on_done=on_done)
+    if n_workers is None:
+        n_workers = default_workers(plan)
+    run_jobs(plan.task, plan.jobs, run, n_workers=n_workers, on_done=on_done)
     return run
+
+
+def default_workers(plan: Plan) -> int:
+    """One process per core where folds of nets are trained on the CPU.
+
+    A net of this size gains little from a second thread, and a second fold gains a core. Without
+    a net, starting processes takes longer than the folds.
+    """
+    import torch
+
+    has_net = any(n > 0 for n in plan.n_params.values())
+    on_cpu = plan.choices["train"].get("device", "auto") == "cpu" or not torch.cuda.is_available()
+    return (os.cpu_count() or 1) if has_net and on_cpu else 1
 
 
 def preview(choices: Tree, *, report: Report = lambda words, done, total: None) -> dict[str, Any]:

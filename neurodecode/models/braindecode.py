@@ -23,7 +23,7 @@ from neurodecode.models import MODELS
 logger = logging.getLogger(__name__)
 
 # braindecode repairs what does not fit and says so in a warning; these words give it away.
-REPAIRS = ("adjust", "reducing", "padded", "rescal", "truncat", "crop")
+REPAIRS = ("adjust", "reducing", "will be padded", "rescal", "truncat")
 
 
 @MODELS.add("braindecode")
@@ -116,7 +116,9 @@ def _build(variant: str, spec: TaskSpec, options: dict[str, Any]) -> nn.Module:
     taken = inspect.signature(builder).parameters
     given = {name: fact for name, fact in facts.items() if name in taken}
     given |= {name: _torch_class(known[name], value) for name, value in options.items()}
-    with warnings.catch_warnings(record=True) as said:
+    import mne
+
+    with warnings.catch_warnings(record=True) as said, mne.utils.use_log_level("warning"):
         warnings.simplefilter("always")
         try:
             net = builder(**given)

@@ -52,4 +52,5 @@ class TransformerLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (batch, n_tokens, width); same shape."""
         x = x + self.dropout(self.attend(self.attention_norm(x)))
-        return x + self.dropout(self.feedforward(x))
+        tokens: Tensor = x + self.dropout(self.feedforward(x))
+        return tokens

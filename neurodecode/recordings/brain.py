@@ -2,7 +2,7 @@
 
 Each paradigm is a short list of sources and a function that gives their time courses; people
 and sessions differ in where the sources lie, how fast the rhythms are and how deep a class goes.
-Sizes follow textbook figures (rhythms of 2 to 10 µV on the scalp, a P300 of about 5 µV, blinks
+Sizes follow textbook figures (rhythms of 2 to 10 µV on the scalp, a P300 of 10 to 15 µV, blinks
 of about 120 µV at the forehead); nothing here was fitted to a recording.
 """
 
@@ -77,7 +77,7 @@ def p300(trials: Timeline, person: Person, rng: np.random.Generator) -> Courses:
     def response(
         size: NDArray[np.floating] | float, at: float, jitter: float, width: float
     ) -> Signal:
-        heights = size * np.clip(rng.normal(1, 0.4, n), 0, 2)
+        heights = size * np.clip(rng.normal(1, 0.3, n), 0, 2)
         return trials.bumps(heights, np.clip(rng.normal(at, jitter, n), 0.02, None), width)
 
     target = np.where(trials.labels == "Target", person.effect, 0.08 * person.effect)
@@ -85,8 +85,8 @@ def p300(trials: Timeline, person: Person, rng: np.random.Generator) -> Courses:
     return {
         "n1": -response(1.0, 0.11 + 0.5 * person.lag, 0.008, 0.02),
         "p2": response(1.0, 0.20 + 0.5 * person.lag, 0.01, 0.03),
-        "p300": response(target, late, 0.03, 0.07),
-        "p3a": response(target, late - 0.06, 0.03, 0.05),
+        "p300": response(target, late, 0.025, 0.08),
+        "p3a": response(target, late - 0.06, 0.025, 0.05),
     }
 
 
@@ -122,7 +122,7 @@ def state(trials: Timeline, person: Person, rng: np.random.Generator) -> Courses
     n = len(trials.labels)
     task = (trials.labels == "task") * person.effect
     courses: Courses = {}
-    for name, change in (("theta", 0.55), *((f"alpha_{s}", -0.45) for s in POSTERIOR)):
+    for name, change in (("theta", 0.65), *((f"alpha_{s}", -0.5) for s in POSTERIOR)):
         own = change * person.factor(0.25, name, "change")
         heights = np.clip(own * task * rng.normal(1, 0.35, n) + rng.normal(0, 0.12, n), -0.85, 2)
         courses[name] = 1 + trials.plateau(heights, delay=0.5, ramp=1.0)
@@ -227,7 +227,7 @@ PARADIGMS: dict[str, Paradigm] = {
         sources=(
             Source("n1", "Oz", 4e-6),
             Source("p2", "FCz", 4e-6, depth=0.3),
-            Source("p300", "Pz", 9e-6, depth=0.35),
+            Source("p300", "Pz", 13e-6, depth=0.35),
             Source("p3a", "FCz", 3e-6, depth=0.35),
         ),
         carriers=("p300", "p3a"),
@@ -277,6 +277,45 @@ PARADIGMS: dict[str, Paradigm] = {
         play=seizure,
     ),
 }
+
+
+def schedule(
+    design: Paradigm,
+    classes: Sequence[str],
+    n_trials: int,
+    duration: float,
+    sfreq: float,
+    rng: np.random.Generator,
+) -> Timeline:
+    """Order and times of a session's trials, with 2 s before the first and after the last."""
+    labels = _order(design, classes, n_trials, rng)
+    durations = np.full(n_trials, duration)
+    if "seizure" in classes:
+        durations *= np.where(labels == "seizure", rng.uniform(0.5, 1, n_trials), 1)
+    length = np.rint(durations * sfreq).astype(np.int64)
+    gaps = np.rint(rng.uniform(*design.gap, n_trials) * sfreq).astype(np.int64)
+    lead = round(2 * sfreq)
+    ends = lead + np.cumsum(gaps + length)
+    return Timeline(
+        onsets=ends - length,
+        durations=length,
+        labels=labels,
+        n_samples=int(ends[-1]) + lead,
+        sfreq=sfreq,
+    )
+
+
+def _order(
+    design: Paradigm, classes: Sequence[str], n_trials: int, rng: np.random.Generator
+) -> NDArray[np.str_]:
+    """Labels, as equal in number as they can be; one target in six flashes."""
+    if "Target" in classes:
+        flashes = np.array(["Target", *["NonTarget"] * 5])
+        rounds = [rng.permutation(flashes) for _ in range(-(-n_trials // len(flashes)))]
+        return np.concatenate(rounds)[:n_trials]
+    labels = np.resize(np.array(classes), n_trials)
+    # A seizure comes out of background and ends in it; everything else comes in any order.
+    return labels if "seizure" in classes else rng.permutation(labels)
 
 
 def band_of(source: Source, person: Person, classes: Sequence[str]) -> tuple[float, float]:

@@ -79,7 +79,7 @@ def meet(seed: int, subject: int, *, variability: float, contrast: float) -> Per
         subject=subject,
         variability=variability,
         tempo=float(np.exp(0.05 * np.clip(tempo, -2.5, 2.5))),
-        effect=contrast * float(np.clip(1 + 0.3 * effect, 0.3, 1.7)),
+        effect=contrast * float(np.clip(1 + 0.25 * effect, 0.4, 1.6)),
         lag=0.02 * float(np.clip(lag, -2.5, 2.5)),
         slope=1.2 + 0.1 * float(np.clip(slope, -2.5, 2.5)),
         background=9e-6 * float(np.exp(0.15 * background)),

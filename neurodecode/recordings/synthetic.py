@@ -5,6 +5,7 @@ responses of a task (`brain`), and blinks, saccades and muscle bursts are added 
 kept. Any score on these recordings is a simulated score, and must be called so.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -28,7 +29,7 @@ from neurodecode.core.seeding import generator
 from neurodecode.recordings import brain, head, people, waveforms
 from neurodecode.recordings.brain import ARTIFACTS, PARADIGMS, RHYTHMS, Paradigm
 from neurodecode.recordings.people import Fitting, Person, Source, meet
-from neurodecode.recordings.waveforms import Signal, Timeline, coloured, frequencies, one_over_f
+from neurodecode.recordings.waveforms import Signal, coloured, frequencies, one_over_f
 
 logger = logging.getLogger(__name__)
 
@@ -170,15 +171,15 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
         if paradigm not in PARADIGMS:
             raise UnknownName("simulated paradigm", paradigm, PARADIGMS)
         self.design = PARADIGMS[paradigm]
-        self.classes = tuple(classes or self.design.classes)
+        self.classes = tuple(map(str, classes or self.design.classes))
         self.n_trials = self.design.n_trials if n_trials is None else n_trials
         self.duration = self.design.duration if duration is None else float(duration)
         self.sfreq = float(sfreq)
         self.ch_names = tuple(ch_names or self.design.ch_names)
         self.contrast = float(contrast)
         self.variability = float(variability)
-        self.artifacts = artifacts
-        self.seed = seed
+        self.artifacts = bool(artifacts)
+        self.seed = int(seed)
         self.cache = cache
         counts = {"n_subjects": n_subjects, "n_sessions": n_sessions}
         _check_counts(counts, self.n_trials, len(self.classes))
@@ -187,7 +188,7 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
         _check_rate(self.sfreq, paradigm, self.classes)
         head.cap_info(self.ch_names, self.sfreq)
         choices = [paradigm, self.classes, n_sessions, self.n_trials, self.duration, self.sfreq]
-        choices += [self.ch_names, self.contrast, self.variability, artifacts, seed]
+        choices += [self.ch_names, self.contrast, self.variability, self.artifacts, self.seed]
         self._choices = json.dumps(choices)
         whole = 1.0 if paradigm == "p300" else self.duration
         super().__init__(
@@ -270,7 +271,9 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
         sources = (*RHYTHMS, *self.design.sources)
         wearing = Fitting(person=person, session=session, ch_names=self.ch_names)
         positions, patterns = wearing.patterns(sources)
-        trials = schedule(self.design, self.classes, self.n_trials, self.duration, self.sfreq, rng)
+        trials = brain.schedule(
+            self.design, self.classes, self.n_trials, self.duration, self.sfreq, rng
+        )
         courses = self.design.play(trials, person, rng)
         activity = np.zeros((len(sources), trials.n_samples), np.float32)
         for row, source in zip(activity, sources, strict=True):
@@ -324,45 +327,6 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
                 for i, source in enumerate(self._carriers())
             ),
         )
-
-
-def schedule(
-    design: Paradigm,
-    classes: Sequence[str],
-    n_trials: int,
-    duration: float,
-    sfreq: float,
-    rng: np.random.Generator,
-) -> Timeline:
-    """Order and times of a session's trials, with 2 s before the first and after the last."""
-    labels = _order(design, classes, n_trials, rng)
-    durations = np.full(n_trials, duration)
-    if "seizure" in classes:
-        durations *= np.where(labels == "seizure", rng.uniform(0.5, 1, n_trials), 1)
-    length = np.rint(durations * sfreq).astype(np.int64)
-    gaps = np.rint(rng.uniform(*design.gap, n_trials) * sfreq).astype(np.int64)
-    lead = round(2 * sfreq)
-    ends = lead + np.cumsum(gaps + length)
-    return Timeline(
-        onsets=ends - length,
-        durations=length,
-        labels=labels,
-        n_samples=int(ends[-1]) + lead,
-        sfreq=sfreq,
-    )
-
-
-def _order(
-    design: Paradigm, classes: Sequence[str], n_trials: int, rng: np.random.Generator
-) -> NDArray[np.str_]:
-    """Labels, as equal in number as they can be; one target in six flashes."""
-    if "Target" in classes:
-        flashes = np.array(["Target", *["NonTarget"] * 5])
-        rounds = [rng.permutation(flashes) for _ in range(-(-n_trials // len(flashes)))]
-        return np.concatenate(rounds)[:n_trials]
-    labels = np.resize(np.array(classes), n_trials)
-    # A seizure comes out of background and ends in it; everything else comes in any order.
-    return labels if "seizure" in classes else rng.permutation(labels)
 
 
 def _events(design: Paradigm, paradigm: str, classes: tuple[str, ...]) -> dict[str, int]:
@@ -419,6 +383,7 @@ def _check_rate(sfreq: float, paradigm: str, classes: Sequence[str]) -> None:
         )
 
 
+@functools.cache
 def _sources_sha256() -> str:
     """Of the code that simulates: an edited simulator never returns old recordings."""
     files = [__file__, brain.__file__, head.__file__, people.__file__, waveforms.__file__]

@@ -84,7 +84,8 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
 
 def pipelines_of(scores: pd.DataFrame) -> list[tuple[str, str]]:
     """The columns of `unit_scores`: (model, align)."""
-    return [(str(model), str(align)) for model, align in scores.columns.to_list()]
+    columns: list[tuple[str, str]] = scores.columns.to_list()
+    return columns
 
 
 def reference_pipeline(scores: pd.DataFrame, against: str | None) -> tuple[str, str]:

@@ -20,9 +20,9 @@ def listing(kind: str, runs: Path) -> list[tuple[str, str]]:
     if kind == "models":
         from neurodecode.models import MODELS as registry
     elif kind == "aligners":
-        from neurodecode.alignment import ALIGNERS as registry  # type: ignore[assignment]
+        from neurodecode.alignment import ALIGNERS as registry
     elif kind == "augmentations":
-        from neurodecode.training.augment import AUGMENTATIONS as registry  # type: ignore
+        from neurodecode.training.augment import AUGMENTATIONS as registry
     elif kind == "runs":
         from neurodecode.results.store import Store
 

@@ -1,0 +1,315 @@
+"""The scikit-learn edge of every registered model, nets and classical alike."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from neurodecode.core.errors import ConfigError, FitError, SignalError
+from neurodecode.core.options import check_options
+from neurodecode.core.seeding import derive_seed, generator
+from neurodecode.core.spec import TaskSpec
+from neurodecode.models import MODELS
+from neurodecode.training.net import History, choose_device, fit_net, own_random_state
+
+BATCH = 256  # windows scored at a time
+HELD_OUT = 0.2  # part of the training side that chooses the epoch
+
+FloatArray = NDArray[np.floating]
+
+
+class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types in sklearn
+    """A classifier of windows (n_epochs, n_chans, n_times) in microvolts, by model name.
+
+    Nets see normalised windows, and part of the training side chooses the epoch: a fifth of the
+    groups where `fit` is given three or more, otherwise a fifth of each class's windows. Classical
+    models get the windows as they are, in double precision, all of them.
+
+    Parameters
+    ----------
+    model
+        Name in the registry: "dbconformer", "csp_lda", "braindecode:EEGNeX".
+    sfreq
+        Sampling rate of the windows, Hz.
+    ch_names
+        Channel names in array order; without them channels are numbered.
+    options
+        Choices of the model.
+    train
+        Choices of the training, see `fit_net`; classical models have none.
+    normalize
+        What nets see: "channel" makes each channel zero mean and unit variance over the training
+        windows, "scale" divides everything by one root mean square, "none" leaves microvolts.
+    seed
+        Of everything random.
+
+    Attributes
+    ----------
+    classes_
+        Labels, sorted.
+    model_
+        The fitted `torch.nn.Module`, or scikit-learn estimator.
+    spec_
+        Facts that it was built from.
+    history_
+        Losses by epoch, see `fit_net`; empty for classical models.
+    n_params_
+        Trainable parameters; 0 for classical models.
+    """
+
+    def __init__(
+        self,
+        model: str = "dbconformer",
+        *,
+        sfreq: float,
+        ch_names: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+        train: Mapping[str, Any] | None = None,
+        normalize: Literal["channel", "scale", "none"] = "channel",
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.sfreq = sfreq
+        self.ch_names = ch_names
+        self.options = options
+        self.train = train
+        self.normalize = normalize
+        self.seed = seed
+
+    def fit(self, x: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+        """Learn from windows and their labels.
+
+        Parameters
+        ----------
+        x
+            Windows, (n_epochs, n_chans, n_times), microvolts.
+        y
+            Label of each window, (n_epochs,): texts or numbers.
+        groups
+            Who each window comes from, (n_epochs,), so that whole subjects choose the epoch.
+
+        Raises
+        ------
+        FitError
+            If nothing can be learned: no windows, a single class, a value that is not a number.
+        SignalError
+            If `x` has another shape than the channel names say.
+        """
+        windows, labels = _windows(x), np.asarray(y)
+        if labels.shape != (len(windows),):
+            raise FitError(f"{len(windows)} windows need as many labels; got {labels.shape}.")
+        _refuse_nonfinite(windows, FitError)
+        self.classes_, index = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise FitError(
+                f"All {len(labels)} training windows are of one class ({self.classes_[0]}). "
+                f"Check the events, or train on more runs."
+            )
+        self.spec_ = self._measure(windows)
+        model = self.build(self.spec_)
+        if isinstance(model, nn.Module):
+            self.n_params_ = sum(p.numel() for p in model.parameters() if p.requires_grad)
+            self.history_ = self._fit_net(model, windows, index, groups)
+        else:
+            self.n_params_, self.history_ = 0, {}
+            self._fit_classical(model, windows, index)
+        self.model_ = model
+        return self
+
+    def build(self, spec: TaskSpec) -> Any:
+        """The model for these facts, untrained; the same seed gives the same weights."""
+        options = dict(self.options or {})
+        builder = MODELS.get(self.model)
+        check_options(builder, options, where=f"[model.{self.model}]")
+        with own_random_state(torch.device("cpu")):
+            torch.manual_seed(derive_seed(self.seed, "weights"))
+            return builder(spec, **options)
+
+    def predict_proba(self, x: ArrayLike) -> FloatArray:
+        """Probability of each class, (n_epochs, n_outputs), in the order of `classes_`."""
+        windows = self._checked(x)
+        if isinstance(self.model_, nn.Module):
+            return np.asarray(_softmax(self._logits(windows)))
+        return np.asarray(self.model_.predict_proba(windows.astype(np.float64)))
+
+    def predict(self, x: ArrayLike) -> NDArray[Any]:
+        """Most probable label of each window, (n_epochs,)."""
+        proba = self.predict_proba(x)
+        return np.asarray(self.classes_[proba.argmax(axis=1)])
+
+    def decision_function(self, x: ArrayLike) -> FloatArray:
+        """Log-odds of the second of two classes, (n_epochs,); of more, a score for each class."""
+        if isinstance(self.model_, nn.Module):
+            scores = self._logits(self._checked(x))
+        else:
+            proba = self.predict_proba(x)
+            scores = np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def normalized(self, x: ArrayLike) -> NDArray[np.float32]:
+        """What a net sees of windows in microvolts: same shape."""
+        return ((_windows(x) - self.mean_) / self.scale_).astype(np.float32)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if isinstance(state.get("model_"), nn.Module):  # some nets refuse to be pickled
+            state["model_"] = {k: v.cpu() for k, v in state["model_"].state_dict().items()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        weights = getattr(self, "model_", None)
+        if isinstance(weights, dict):
+            self.model_ = self.build(self.spec_).eval()
+            self.model_.load_state_dict(weights)
+
+    def _measure(self, x: FloatArray) -> TaskSpec:
+        n_chans = x.shape[1]
+        names = self.ch_names
+        if names is not None and len(names) != n_chans:
+            raise SignalError(f"{len(names)} channel names for windows of {n_chans} channels.")
+        return TaskSpec(
+            ch_names=tuple(names if names is not None else (f"E{i + 1}" for i in range(n_chans))),
+            n_times=x.shape[2],
+            sfreq=float(self.sfreq),
+            n_outputs=len(self.classes_),
+        )
+
+    def _fit_net(
+        self, net: nn.Module, x: FloatArray, y: NDArray[np.intp], groups: ArrayLike | None
+    ) -> History:
+        train = dict(self.train or {})
+        check_options(fit_net, train, where="[train]")
+        held_out = choose_validation(y, None if groups is None else np.asarray(groups), self.seed)
+        fitted = x[~held_out]
+        self.mean_, self.scale_ = _statistics(fitted, self.normalize)
+        return fit_net(
+            net,
+            self.normalized(fitted),
+            y[~held_out],
+            self.normalized(x[held_out]),
+            y[held_out],
+            self.seed,
+            **train,
+        )
+
+    def _fit_classical(self, model: Any, x: FloatArray, y: NDArray[np.intp]) -> None:
+        try:
+            model.fit(x.astype(np.float64), y)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            reason = " ".join(str(error).split())[:300].rstrip(".")
+            raise FitError(
+                f"{self.model} cannot be fitted to {x.shape[0]} windows of {x.shape[1]} channels x "
+                f"{x.shape[2]} samples: {reason}. Give it more windows, or drop flat channels."
+            ) from error
+
+    def _checked(self, x: ArrayLike) -> FloatArray:
+        check_is_fitted(self)
+        windows = _windows(x)
+        expected = (self.spec_.n_chans, self.spec_.n_times)
+        if windows.shape[1:] != expected:
+            raise SignalError(
+                f"Windows are {windows.shape[1]} channels x {windows.shape[2]} samples; this "
+                f"decoder was fitted to {expected[0]} x {expected[1]}. Cut them alike."
+            )
+        _refuse_nonfinite(windows, SignalError)
+        return windows
+
+    def _logits(self, x: FloatArray) -> FloatArray:
+        device = choose_device((self.train or {}).get("device", "auto"))
+        net = self.model_.to(device).eval()
+        logits = []
+        with torch.inference_mode():
+            for start in range(0, len(x), BATCH):
+                batch = torch.from_numpy(self.normalized(x[start : start + BATCH]))
+                logits.append(net(batch.to(device)).double().cpu().numpy())
+        return np.concatenate(logits)
+
+
+def choose_validation(
+    y: NDArray[np.intp], groups: NDArray[Any] | None, seed: int
+) -> NDArray[np.bool_]:
+    """Which training windows choose the epoch: whole groups, or a fifth of each class.
+
+    Parameters
+    ----------
+    y
+        Class of each window, (n_epochs,).
+    groups
+        Who each window comes from; with fewer than three, windows are drawn instead.
+    seed
+        Of the draw.
+
+    Raises
+    ------
+    FitError
+        If the groups left for training lack a class.
+    """
+    if groups is not None and len(groups) != len(y):
+        raise FitError(f"{len(y)} windows need as many groups; got {len(groups)}.")
+    rng = generator(seed, "validation")
+    names = np.unique(groups) if groups is not None else np.empty(0)
+    if groups is None or len(names) < 3:
+        held_out = np.zeros(len(y), dtype=bool)
+        for k in np.unique(y):
+            index = rng.permutation(np.flatnonzero(y == k))
+            held_out[index[: math.floor(HELD_OUT * len(index) + 0.5)]] = True
+        return held_out
+    picked = rng.permutation(names)[: max(1, round(HELD_OUT * len(names)))]
+    held_out = np.isin(groups, picked)
+    if len(np.unique(y[~held_out])) < len(np.unique(y)):
+        raise FitError(
+            f"Without {', '.join(map(str, picked))}, held out for early stopping, a class has no "
+            f"training windows. Use another seed, or fit without groups."
+        )
+    return held_out
+
+
+def _windows(x: ArrayLike) -> FloatArray:
+    windows = np.asarray(x)
+    if windows.ndim != 3 or 0 in windows.shape or windows.dtype.kind not in "fiu":
+        raise SignalError(
+            f"Windows must be numbers (n_epochs, n_chans, n_times), none of them 0; got shape "
+            f"{windows.shape} of {windows.dtype}."
+        )
+    return windows if windows.dtype.kind == "f" else windows.astype(np.float32)
+
+
+def _refuse_nonfinite(x: FloatArray, error: type[FitError] | type[SignalError]) -> None:
+    if np.isfinite(x.sum(dtype=np.float64)):  # far cheaper than looking at each
+        return
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=(1, 2)))
+    if bad.size:
+        raise error(
+            f"{bad.size} of {len(x)} windows hold values that are infinite or not a number "
+            f"(first: window {bad[0]}). Drop them, or interpolate the channel."
+        )
+
+
+def _statistics(x: FloatArray, normalize: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What to subtract and to divide by, each (n_chans, 1); a flat channel is divided by 1."""
+    if normalize not in ("channel", "scale", "none"):
+        raise ConfigError(f"normalize='{normalize}' is not one of 'channel', 'scale', 'none'.")
+    mean, scale = np.zeros((x.shape[1], 1)), np.ones((x.shape[1], 1))
+    if normalize == "channel":
+        mean = x.mean(axis=(0, 2), dtype=np.float64)[:, None]
+        scale = x.std(axis=(0, 2), dtype=np.float64)[:, None]
+    elif normalize == "scale":
+        scale *= np.sqrt(np.mean(np.square(x, dtype=np.float64)))
+    # Rounding leaves a constant channel a deviation of about its size times the resolution.
+    flat = scale <= 1e-6 * np.abs(mean) if normalize == "channel" else scale == 0
+    return mean.astype(np.float32), np.where(flat, 1, scale).astype(np.float32)
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(p / p.sum(axis=1, keepdims=True))
