@@ -2,6 +2,8 @@
 
 A person has rhythms of their own frequency and size, in places and directions of their own; a
 session turns the cap, changes the contact of each electrode and lets everything drift a little.
+The spreads were set by hand so that common decoders of imagery reach about 0.8 on people left
+out, and about 0.9 once people are aligned.
 """
 
 from collections.abc import Sequence

@@ -84,8 +84,7 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
 
 def pipelines_of(scores: pd.DataFrame) -> list[tuple[str, str]]:
     """The columns of `unit_scores`: (model, align)."""
-    columns: list[tuple[str, str]] = scores.columns.to_list()
-    return columns
+    return [(str(name[0]), str(name[1])) for name in scores.columns.to_list()]
 
 
 def reference_pipeline(scores: pd.DataFrame, against: str | None) -> tuple[str, str]:

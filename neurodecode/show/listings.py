@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from neurodecode.core.errors import StoreError
+from neurodecode.core.registry import Registry
 from neurodecode.show import console
 
 MODELS_NOTE = "braindecode:NAME reaches every braindecode classifier"
@@ -17,12 +18,19 @@ MODELS_NOTE = "braindecode:NAME reaches every braindecode classifier"
 
 def listing(kind: str, runs: Path) -> list[tuple[str, str]]:
     """Name and one line of everything of a kind."""
+    registry: Registry[Any]
     if kind == "models":
-        from neurodecode.models import MODELS as registry
+        from neurodecode.models import MODELS
+
+        registry = MODELS
     elif kind == "aligners":
-        from neurodecode.alignment import ALIGNERS as registry
+        from neurodecode.alignment import ALIGNERS
+
+        registry = ALIGNERS
     elif kind == "augmentations":
-        from neurodecode.training.augment import AUGMENTATIONS as registry
+        from neurodecode.training.augment import AUGMENTATIONS
+
+        registry = AUGMENTATIONS
     elif kind == "runs":
         from neurodecode.results.store import Store
 
