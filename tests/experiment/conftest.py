@@ -19,7 +19,14 @@ simulated = true
 events = ["left_hand", "right_hand"]
 [source]
 kind = "synthetic"
-arguments = { n_subjects = 4, n_sessions = 1, n_trials = 16, sfreq = 64.0, duration = 2.0, cache = false, ch_names = ["C3", "Cz", "C4", "Fz", "Pz"] }
+[source.arguments]
+n_subjects = 4
+n_sessions = 1
+n_trials = 16
+sfreq = 64.0
+duration = 2.0
+cache = false
+ch_names = ["C3", "Cz", "C4", "Fz", "Pz"]
 """
 
 
