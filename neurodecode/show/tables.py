@@ -120,12 +120,12 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     several = board["align"].nunique() > 1 or (board["align"] != "none").any()
     metric = str(facts["metric"]).replace("_", " ")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     if several:
-        table.add_column("alignment")
+        table.add_column("alignment", no_wrap=True)
     for name in (metric, "sd", "95 % interval", f"vs {facts['against']}", "p (Holm)", "n"):
         table.add_column(name, justify="right")
-    for name in ("parameters", "fit s", "ms/window"):
+    for name in ("params", "fit s", "ms"):
         table.add_column(name, justify="right")
     best = board["score"].max()
     for line in board.to_dict("records"):
@@ -134,7 +134,7 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
         cells += [
             f"[bold]{score}[/bold]" if line["score"] == best else score,
             _number(line["sd"], 3),
-            f"{_number(line['low'], 3)} to {_number(line['high'], 3)}"
+            f"{_number(line['low'], 2)} to {_number(line['high'], 2)}"
             if np.isfinite(line["low"])
             else "-",
             _number(line["gain"], 3, sign=True),
@@ -156,7 +156,7 @@ def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
         f"Chance {facts['chance']:.3f}"
         + (f"; guessing passes {guess:.3f} once in 20." if np.isfinite(guess) else "."),
         f"Mean and sd over n {unit}{f', each the mean of {seeds} seeds' if seeds > 1 else ''}; "
-        f"paired sign-flip permutation test.",
+        f"paired sign-flip permutation test; fit s per fold, ms per window.",
     ]
     if (rows["align"].str.endswith(":batch")).any():
         lines.append("':batch' alignment has seen all of the test subject's windows, unlabelled.")
