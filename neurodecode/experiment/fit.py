@@ -148,7 +148,7 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
             )
             for fold in folds
             for a in align
-            for seed in (seeds if net else seeds[:1])
+            for seed in (seeds if net or shuffled else seeds[:1])
         ]
     order = {fold.name: i for i, fold in enumerate(folds)}
     # fold by fold, so that a run stopped half-way compares all decoders on what it has
