@@ -14,8 +14,13 @@ line prints it and exits with status 2; any other exception is a bug of ours.
 """
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Self
+
+
+MANY = 80
+"""More names than this are not all printed; the nearest are."""
 
 
 class NeurodecodeError(Exception):
@@ -40,17 +45,27 @@ class UnknownName(ConfigError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.5)
-        hint = next((n for n in names if near and n.lower() == near[0]), None)
-        guess = f" Did you mean '{hint}'?" if hint else ""
+        names = sorted(known, key=_natural)
+        near = _nearest(name, names, n=1, cutoff=0.5)
+        guess = f" Did you mean '{near[0]}'?" if near else ""
+        listing = f"Known: {', '.join(names) or 'none'}"
+        if len(names) > MANY:
+            listing = f"Nearest of {len(names)}: {', '.join(_nearest(name, names, n=8, cutoff=0))}"
         self.asked = (kind, name, names)
-        super().__init__(
-            f"No {kind} is called '{name}'.{guess} Known: {', '.join(names) or 'none'}."
-        )
+        super().__init__(f"No {kind} is called '{name}'.{guess} {listing}.")
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, str, list[str]]]:
         return type(self), self.asked  # worker processes send errors home
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Sorting key that puts "2" before "10"."""
+    return [(word, int(number or 0)) for word, number in re.findall(r"(\D*)(\d*)", name)]
+
+
+def _nearest(name: str, names: Sequence[str], *, n: int, cutoff: float) -> list[str]:
+    lower = {known.lower(): known for known in reversed(names)}
+    return [lower[near] for near in difflib.get_close_matches(name.lower(), lower, n, cutoff)]
 
 
 class RecordingError(NeurodecodeError):

@@ -4,12 +4,43 @@ The signature of the builder is the schema: there is no second list of options t
 """
 
 import inspect
+import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from neurodecode.core.errors import ConfigError, UnknownName
+
+
+def read_toml(path: Path, *, kind: str) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it is, for the message: "pipeline file".
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no {kind} {path}. Check the path.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} is not a {kind}: it cannot be read ({error.strerror}). Name a TOML file."
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"{path} is not a {kind}: it is not TOML ({error}). Correct it there."
+        ) from error
 
 
 def keywords(builder: Callable[..., Any]) -> dict[str, inspect.Parameter]:

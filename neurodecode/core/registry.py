@@ -8,6 +8,7 @@ torch could be imported, and asking for one model imports one file.
 import ast
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -77,6 +78,8 @@ class Registry(Generic[T]):
         importlib.import_module(self.find(name).module)
         family, colon, variant = name.partition(":")
         part = self._parts[family]
+        if colon and "variant" not in inspect.signature(cast(Any, part)).parameters:
+            raise UnknownName(self.kind, name, self._listings)
         return cast(T, partial(cast(Any, part), variant=variant)) if colon else part
 
     def find(self, name: str) -> Listing:
