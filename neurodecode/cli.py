@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that ``--help`` answers at once. Progress goe
 results to stdout; a mistake by the user is one line and exit status 2.
 """
 
+import errno
 import json
 import logging
 import os
@@ -12,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from neurodecode.core.errors import ConfigError, NeurodecodeError
+from neurodecode.core.errors import ConfigError, NeurodecodeError, UnknownName
 
 app = typer.Typer(
     name="neurodecode",
@@ -27,6 +28,10 @@ app = typer.Typer(
 )
 
 RUNS = Path("runs")
+MOST_SUBJECTS = 10_000  # of one range of --subjects; more is a slip of the finger
+
+# What Typer raises for an option or argument that it does not take; it exports the subclass only.
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 Paradigm = Annotated[str, typer.Option(help="mi, p300, ssvep, seizure or state.")]
 Pipeline = Annotated[Path | None, typer.Option("-c", "--config", help="Pipeline file (TOML).")]
@@ -91,24 +96,26 @@ def fit(
         pipeline=config,
         sets=sets or (),
         flags={
-            "data.dataset": _words(dataset),
+            "data.dataset": _words("--dataset", dataset),
             "data.data_dir": data_dir,
             "data.subjects": _subjects(subjects),
-            "data.events": _words(events),
+            "data.events": _words("--events", events),
             "evaluation.protocol": protocol,
-            "evaluation.align": _words(align),
+            "evaluation.align": _words("--align", align),
             "evaluation.seeds": seeds,
             "evaluation.metric": metric,
             "train.device": device,
-            "models": _words(model),
+            "models": _words("--model", model),
         },
     )
+    if against is not None and against not in choices["models"]:
+        raise UnknownName("model of this run", against, choices["models"])
     if dry_run:
         _dry_run(choices, as_json)
         return
     from neurodecode.experiment.fit import fit as run_fit
     from neurodecode.show.progress import Progress
-    from neurodecode.show.tables import show_run
+    from neurodecode.show.tables import show_runs
 
     with Progress() as progress:
         run = run_fit(
@@ -119,7 +126,7 @@ def fit(
             on_plan=progress.plan,
             on_done=progress.done,
         )
-    show_run(run, as_json=as_json, against=against)
+    show_runs([run], as_json=as_json, against=against)
 
 
 @app.command(name="list")
@@ -161,21 +168,20 @@ def results(
     as_json: Json = False,
 ) -> None:
     """Show scores with spread and paired statistics."""
-    from neurodecode.show.tables import export_rows, find_runs, show_run
+    from neurodecode.show.tables import export_rows, find_runs, show_runs
 
     found = find_runs(runs, names or [])
     if export is not None:
-        export_rows(found, export, moabb=moabb)
+        export_rows(found, export, moabb=moabb, as_json=as_json)
         return
-    for run in found:
-        show_run(
-            run,
-            as_json=as_json,
-            metric=metric,
-            against=against,
-            per_subject=per_subject,
-            all_pairs=pairs,
-        )
+    show_runs(
+        found,
+        as_json=as_json,
+        metric=metric,
+        against=against,
+        per_subject=per_subject,
+        all_pairs=pairs,
+    )
 
 
 @app.command()
@@ -196,18 +202,28 @@ def _dry_run(choices: dict[str, Any], as_json: bool) -> None:
     show_plan(choices, plan, as_json=as_json)
 
 
-def _words(text: str | None) -> list[str] | None:
-    return [word.strip() for word in text.split(",") if word.strip()] if text else None
+def _words(option: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ConfigError(f"{option} '{text}' names nothing. Name something, or leave it out.")
+    return words
 
 
 def _subjects(text: str | None) -> list[int | str] | None:
     """Subjects of "1,2,5-9"."""
     found: list[int | str] = []
-    for word in _words(text) or []:
+    for word in _words("--subjects", text) or []:
         first, dash, last = word.partition("-")
         if dash and first.isdigit() and last.isdigit():
             if int(first) > int(last):
                 raise ConfigError(f"--subjects {word} runs backwards. Write {last}-{first}.")
+            if int(last) - int(first) >= MOST_SUBJECTS:
+                raise ConfigError(
+                    f"--subjects {word} asks for more than {MOST_SUBJECTS:,} subjects. Write a "
+                    f"shorter range, such as {first}-{int(first) + 9}."
+                )
             found += range(int(first), int(last) + 1)
         else:
             found.append(int(word) if word.isdigit() else word)
@@ -230,19 +246,68 @@ def _quiet_libraries() -> Iterator[None]:
 
 def main() -> None:
     """Run the command line; a mistake by the user is one line, not a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed: `neurodecode fit >&-`
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # until the end
     try:
         with _quiet_libraries():
-            app()
+            raise SystemExit(_status())
     except NeurodecodeError as error:
-        if "--json" in sys.argv:
-            typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}))
-        typer.secho(f"{type(error).__name__}: {error}", err=True, fg="red")
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
+        _stop(type(error).__name__, str(error))
+    except UsageError as error:
+        if not str(error):  # no command was given, and Typer has shown the help
+            raise SystemExit(2) from None
+        _stop("UsageError", _usage(error))
+    except MemoryError as error:
+        _stop(
+            "MemoryError",
+            f"It takes more memory than there is ({error}). Take fewer subjects, fewer --jobs or "
+            f"a lower preprocess.resample; finished folds are kept.",
+        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _stop(
+            "StoreError",
+            f"The disk is full ({error}). Free space and give the same command again: finished "
+            f"folds are kept.",
+        )
+
+
+def _status() -> int:
+    """Exit status of the command that was asked for; mistakes are raised."""
+    try:
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
+    except typer.Abort:
+        status = 130
+    except (BrokenPipeError, SystemExit) as gone:
+        # `neurodecode list models | head -1`: whoever read stdout has gone, and does not want
+        # more. Rich and Typer turn the broken pipe into a SystemExit.
+        if not isinstance(gone, BrokenPipeError) and not isinstance(
+            gone.__context__, BrokenPipeError
+        ):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if status == 130:
         typer.secho(
             "Stopped. Finished folds are kept; the same command goes on from there.", err=True
         )
-        raise SystemExit(130) from None
-    except BrokenPipeError:  # `neurodecode list models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+    return status or 0
+
+
+def _usage(error: Exception) -> str:
+    """Typer's words for a wrong option or argument, in one line."""
+    said = getattr(error, "format_message", error.__str__)()
+    words = " ".join(said.replace("Value error, ", "").split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "neurodecode"
+    return f"{words}{'' if words.endswith('?') else '.'} See {command} --help."
+
+
+def _stop(name: str, message: str) -> NoReturn:
+    if "--json" in sys.argv:
+        typer.echo(json.dumps({"error": name, "message": message}))
+    typer.secho(f"{name}: {message}", err=True, fg="red")
+    raise SystemExit(2)

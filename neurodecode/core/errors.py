@@ -18,7 +18,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-
 MANY = 80
 """More names than this are not all printed; the nearest are."""
 

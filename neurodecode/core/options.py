@@ -79,10 +79,11 @@ def check_options(builder: Callable[..., Any], options: Mapping[str, Any], *, wh
             raise UnknownName(f"option of {where}", name, known)
         hint = hints.get(name, Any)
         if not fits(value, hint):
-            raise ConfigError(
-                f"{where} {name} = {value!r} is not {describe(hint)}. "
-                f"Its default is {known[name].default!r}."
-            )
+            default = known[name].default
+            plain = isinstance(default, bool | int | float | str | list | tuple)
+            usual = f" Its default is {default!r}." if plain else ""
+            usual = " By default it is left out." if default is None else usual
+            raise ConfigError(f"{where} {name} = {value!r} is not {describe(hint)}.{usual}")
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -120,10 +121,12 @@ def describe(hint: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(repr(v) for v in inner)
     if origin in (Union, UnionType):
-        return " or ".join(describe(option) for option in inner)
+        return " or ".join(describe(option) for option in inner if option is not type(None))
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     if hint is type(None):
         return "left out"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "a table of options"
     if origin is tuple and (len(inner) != 2 or inner[1] is not Ellipsis):
         return f"a list of {len(inner)} ({', '.join(describe(v) for v in inner)})"
     if origin is not None:

@@ -57,7 +57,15 @@ def cut_epochs(
     tmin, tmax = window or _whole_task(recording)
     n_times = round((tmax - tmin) * sfreq) + int(endpoint)
     if n_times < 1:
-        raise SignalError(f"epochs.window = [{tmin}, {tmax}) s holds no sample at {sfreq:g} Hz.")
+        raise SignalError(
+            f"epochs.window = [{tmin}, {tmax}) s holds no sample at {sfreq:g} Hz. Give its start "
+            f"and a later end, in seconds from the event."
+        )
+    if stride is not None and stride <= 0:
+        raise SignalError(
+            f"epochs.stride = {stride} s never reaches the next window. Give a positive number of "
+            f"seconds, or leave it out for one window per event."
+        )
     wanted = [i for i, label in enumerate(recording.label) if label in classes]
     onset, duration = recording.onset[wanted], recording.duration[wanted]
     starts, event = window_starts(

@@ -99,7 +99,7 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
         if other.sfreq != first.sfreq:
             raise SignalError(
                 f"{who} is sampled at {other.sfreq:g} Hz and {_who(first)} at {first.sfreq:g} Hz. "
-                f"Set --set preprocess.resample={min(other.sfreq, first.sfreq):g}, or leave one "
+                f"Give --set preprocess.resample={min(other.sfreq, first.sfreq):g}, or leave one "
                 f"out with --subjects."
             )
         if other.x.shape[2] != first.x.shape[2] or other.classes != first.classes:

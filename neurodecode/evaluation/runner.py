@@ -24,7 +24,7 @@ from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.metrics import score_all
 from neurodecode.evaluation.splits import Fold
 from neurodecode.results.rows import ResultRow
-from neurodecode.results.store import Run, writing
+from neurodecode.results.store import Run
 from neurodecode.training import checkpoint
 from neurodecode.training.estimator import Decoder
 
@@ -241,8 +241,7 @@ def run_job(
         history=decoder.history_,
         simulated=task.simulated,
     )
-    with writing(run.checkpoint_file(job.key)) as file:
-        checkpoint.save(decoder, file)
+    checkpoint.save(decoder, run.checkpoint_file(job.key))
     run.write_fold(row, predictions_table(epochs, fold, proba))
     return row
 

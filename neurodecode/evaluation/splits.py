@@ -159,9 +159,11 @@ def _cannot(epochs: EpochSet, protocol: str, n_folds: int | None, reason: str) -
         "cross-dataset": "Give two data sets: --dataset first,second.",
         "within-session": "Give fewer folds with --set evaluation.n_folds=2.",
     }[protocol]
+    if protocol == "cross-subject" and n_folds and table["subject"].nunique() > 1:
+        advice = "Give fewer folds than subjects with --set evaluation.n_folds=..."
     return (
         f"{protocol} cannot split {len(epochs)} windows of {table['subject'].nunique()} subjects "
         f"with {n_sessions.min()} to {n_sessions.max()} sessions from "
         f"{table['dataset'].nunique()} data sets{f' into {n_folds} folds' if n_folds else ''} "
-        f"({reason}). {advice}"
+        f"({reason.rstrip('.')}). {advice}"
     )

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neurodecode.alignment import ALIGNERS
 from neurodecode.core.errors import ConfigError, UnknownName
-from neurodecode.core.options import check_options, keywords
+from neurodecode.core.options import check_options, keywords, read_toml
 from neurodecode.core.places import shared_folder
 from neurodecode.epochs.cut import cut_epochs
+from neurodecode.evaluation.metrics import check_metric
 from neurodecode.evaluation.splits import Order, Protocol
 from neurodecode.models import MODELS
 from neurodecode.preprocess.chain import preprocess
@@ -126,7 +128,8 @@ def resolve(
     if paradigm not in PARADIGMS:
         raise UnknownName("paradigm", str(paradigm), PARADIGMS)
     defaults = read_pipeline(shared_folder("pipelines") / f"{paradigm}.toml")
-    names = written.get("data", {}).get("dataset") or defaults["data"]["dataset"]
+    check_options(choose_data, written.get("data", {}), where="[data]")
+    names = written.get("data", {}).get("dataset", defaults["data"]["dataset"])
     cards = [find_card(name, paradigm=paradigm) for name in _as_list(names)]
     for card in cards:
         _check_paradigm(card, paradigm)
@@ -147,21 +150,27 @@ def read_pipeline(path: Path) -> Tree:
     ConfigError
         If it cannot be read, is not TOML, or has an unknown section.
     """
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not a pipeline file: {error}.") from error
-    for name in tree:
-        if name not in (*SECTIONS, "paradigm", "models"):
-            raise UnknownName(f"section of {path}", name, [*SECTIONS, "paradigm", "models"])
+    tree = read_toml(path, kind="pipeline file")
+    _check_sections(tree, [*SECTIONS, "paradigm", "models"], where=str(path))
     return tree
+
+
+def _check_sections(tree: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
+    for name, value in tree.items():
+        if name not in known:
+            raise UnknownName(f"section of {where}", name, known)
+        if name in SECTIONS and not isinstance(value, Mapping):
+            raise ConfigError(
+                f"{where}: {name} = {value!r} is a value, but {name} is a section. Write "
+                f"[{name}] on a line of its own, and its options below."
+            )
 
 
 def _own_choices(pipeline: Path | None, sets: Iterable[str], flags: Mapping[str, Any]) -> Tree:
     tree = read_pipeline(pipeline) if pipeline else {}
     for text in sets:
         name, equals, value = text.partition("=")
-        if not equals:
+        if not equals or not value.strip():
             raise ConfigError(f"--set {text} lacks a value: write --set section.option=value.")
         _put(tree, name.strip(), parse_value(value.strip()))
     for name, value in flags.items():
@@ -171,7 +180,11 @@ def _own_choices(pipeline: Path | None, sets: Iterable[str], flags: Mapping[str,
 
 
 def parse_value(text: str) -> Any:
-    """A value as TOML writes it; Python's spelling of lists, and bare words, are taken too."""
+    """A value as TOML writes it; Python's spelling of lists, and bare words, are taken too.
+
+    A shell takes the quotes out of ``--set preprocess.drop=['Fp1','Fp2']``: a list of bare words
+    is one of texts.
+    """
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
@@ -179,6 +192,8 @@ def parse_value(text: str) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
+        if text.startswith("[") and text.endswith("]"):
+            return [parse_value(word.strip()) for word in text[1:-1].split(",")]
         return text
     return list(value) if isinstance(value, tuple) else value
 
@@ -188,6 +203,11 @@ def _put(tree: Tree, dotted: str, value: Any) -> None:
     if path and path[0] not in SECTIONS:
         raise UnknownName("section", path[0], SECTIONS)
     if not path and last not in ("models", "paradigm"):
+        for section in SECTIONS[:-1]:
+            if last in keywords(builder_of(section)):
+                raise ConfigError(
+                    f"--set {last}=... does not say of what. Write --set {section}.{last}=..."
+                )
         raise UnknownName("option", last, [f"{name}.OPTION" for name in SECTIONS])
     for word in path:
         tree = tree.setdefault(word, {})
@@ -206,6 +226,7 @@ def _merge(into: Tree, other: Mapping[str, Any]) -> Tree:
 
 
 def _card_choices(card: Card) -> Tree:
+    _check_sections(card.choices, SECTIONS, where=f"[choices] of the card {card.name}")
     choices: Tree = copy.deepcopy(dict(card.choices))
     if card.events:
         choices.setdefault("data", {})["events"] = list(card.events)
@@ -226,11 +247,27 @@ def _check_paradigm(card: Card, paradigm: str) -> None:
 
 def _check(choices: Tree) -> None:
     models = choices["models"] = _as_list(choices["models"])
-    if not models:
-        raise ConfigError("models is empty. Name one: --model csp_lda.")
+    if not models or not all(isinstance(name, str) for name in models):
+        raise ConfigError(f"models = {models} names no decoder. Name one: --model csp_lda.")
     for section in SECTIONS[:-1]:
         if choices.get(section):
             check_options(builder_of(section), choices[section], where=f"[{section}]")
+    _check_models(choices, models)
+    _check_evaluation(choices["evaluation"])
+    if device := choices.get("train", {}).get("device"):
+        from neurodecode.training.net import choose_device  # here: it takes torch
+
+        choose_device(device)
+    _check_once("models", models)
+    for section, names in {
+        "data": ("dataset", "subjects", "events"),
+        "evaluation": ("align", "seeds"),
+    }.items():
+        for name in names:
+            _check_once(f"{section}.{name}", choices[section].get(name))
+
+
+def _check_models(choices: Tree, models: Sequence[str]) -> None:
     for name, options in choices.get("model", {}).items():
         if not isinstance(options, dict):
             raise ConfigError(f"model.{name} = {options!r}: write model.NAME.OPTION = value.")
@@ -238,8 +275,59 @@ def _check(choices: Tree) -> None:
             raise UnknownName("model of this run", name, models)
     for name in models:
         MODELS.find(name)  # knows the name without importing what it names
+        if ":" in name:
+            MODELS.get(name)  # only the part itself knows whether it has variants
         if options := choices.get("model", {}).get(name):
             check_options(MODELS.get(name), options, where=f"[model.{name}]")
+
+
+def _check_evaluation(evaluation: Mapping[str, Any]) -> None:
+    check_metric(evaluation.get("metric", "balanced_accuracy"))
+    check_alignments(_as_list(evaluation.get("align", ["none"])))
+    n_folds = evaluation.get("n_folds")
+    if n_folds is not None and n_folds < 2:
+        raise ConfigError(
+            f"evaluation.n_folds = {n_folds} leaves nothing to train on or to test. Give 2 or "
+            f"more, or leave it out."
+        )
+    seeds = evaluation.get("seeds", 1)
+    if seeds == [] or min(_as_list(seeds)) < (1 if isinstance(seeds, int) else 0):
+        raise ConfigError(
+            f"evaluation.seeds = {seeds} is no number of seeds, nor a list of them. Give one or "
+            f"more: --seeds 1."
+        )
+
+
+def _check_once(name: str, values: Any) -> None:
+    """Refuse a list that names something twice: its windows would count twice."""
+    if isinstance(values, list | tuple):
+        words = [str(value) for value in values]
+        twice = next((word for word in words if words.count(word) > 1), None)
+        if twice is not None:
+            raise ConfigError(f"{name} names '{twice}' twice. Name it once.")
+
+
+def check_alignments(align: Sequence[str]) -> None:
+    """Refuse an alignment that is not "none" or ``ALIGNER:MODE``.
+
+    Raises
+    ------
+    ConfigError
+        Saying what it must look like.
+    """
+    if not align:
+        raise ConfigError("evaluation.align is empty. Write --align none for no alignment.")
+    for word in align:
+        name, _, mode = word.partition(":")
+        if word == "none":
+            continue
+        ALIGNERS.find(name)
+        if mode not in ("causal", "batch"):
+            raise ConfigError(
+                f"align = '{word}' must say what the aligner may see of a test subject: "
+                f"'{name}:causal' (windows up to the one decoded) or '{name}:batch' (all of them, "
+                f"without labels)."
+            )
 
 
 def _fill(choices: Tree) -> Tree:

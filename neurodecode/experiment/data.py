@@ -59,10 +59,14 @@ def subjects_of(dataset: Any, wanted: Sequence[int | str] | None) -> list[Any]:
     if wanted is None:
         return list(dataset.subject_list)
     spelled = {str(subject): subject for subject in dataset.subject_list}
-    for subject in wanted:
-        if str(subject) not in spelled:
-            raise UnknownName(f"subject of {dataset.code}", str(subject), spelled)
-    return [spelled[str(subject)] for subject in wanted]
+    numbers = {name.lstrip("0"): name for name in spelled if name.isdigit()}  # 1 finds "01"
+    found = []
+    for subject in map(str, wanted):
+        name = subject if subject in spelled else numbers.get(subject.lstrip("0"), subject)
+        if name not in spelled:
+            raise UnknownName(f"subject of {dataset.code}", subject, spelled)
+        found.append(spelled[name])
+    return found
 
 
 def classes_of(dataset: Any, card: Card, wanted: Sequence[str] | None) -> list[str]:
@@ -130,7 +134,7 @@ def load_subject(
             sets.append(epochs)
     if not sets:
         raise SignalError(
-            f"Subject {subject} of {dataset.code} has no window of {', '.join(classes)}. Check "
-            f"data.events, or leave the subject out with --subjects."
+            f"Subject {subject} of {dataset.code} has no window of {', '.join(classes)} that is "
+            f"kept. Check data.events and epochs.reject, or leave the subject out with --subjects."
         )
     return sets

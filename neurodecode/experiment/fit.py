@@ -3,19 +3,18 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurodecode.alignment import ALIGNERS
 from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.metrics import check_metric
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import make_folds
-from neurodecode.experiment.choices import Tree, to_toml
+from neurodecode.experiment.choices import Tree, check_alignments, to_toml
 from neurodecode.experiment.data import Report, count_subjects, load_epochs
 from neurodecode.models import MODELS
 from neurodecode.recordings.cards import find_card
@@ -53,27 +52,6 @@ class Plan:
         return "-".join([self.task.paradigm, self.task.dataset, self.task.protocol, digest])
 
 
-def check_alignments(align: Sequence[str]) -> None:
-    """Refuse an alignment that is not "none" or ``ALIGNER:MODE``.
-
-    Raises
-    ------
-    ConfigError
-        Saying what it must look like.
-    """
-    for word in align:
-        name, _, mode = word.partition(":")
-        if word == "none":
-            continue
-        ALIGNERS.find(name)
-        if mode not in ("causal", "batch"):
-            raise ConfigError(
-                f"align = '{word}' must say what the aligner may see of a test subject: "
-                f"'{name}:causal' (windows up to the one decoded) or '{name}:batch' (all of them, "
-                f"without labels)."
-            )
-
-
 def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
     """Build every decoder for these facts, train none: name to trainable parameters.
 
@@ -105,9 +83,12 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ConfigError("evaluation.seeds is empty. Give a number of seeds: --seeds 1.")
-    if min(len(epochs), *(sum(epochs.y == c) for c in range(len(epochs.classes)))) < 2:
+    counts = {name: int((epochs.y == c).sum()) for c, name in enumerate(epochs.classes)}
+    if min(counts.values()) < 2:
+        found = ", ".join(f"{n} of {name}" for name, n in counts.items())
         raise SignalError(
-            f"{len(epochs)} windows of {', '.join(epochs.classes)}: every class needs at least two."
+            f"Windows are too few: {found}, and every class needs at least two. Choose other "
+            f"classes with --events, or give more recordings."
         )
     task = Task(
         epochs=epochs,

@@ -14,42 +14,27 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
-from neurodecode.models.fbcsp import FilterBank, usable_bands
+from neurodecode.models.fbcsp import BankCovariances, usable_bands
 
 BANDS = tuple((float(f), float(f + 2)) for f in range(6, 44, 2))
 
 
 class BankTangent(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types in sklearn
-    """Tangent vectors of each band's covariances, side by side.
+    """Tangent vectors of each band's covariances, side by side."""
 
-    Parameters
-    ----------
-    estimator
-        Covariance estimator of pyRiemann.
-    """
-
-    def __init__(self, estimator: str = "oas") -> None:
-        self.estimator = estimator
-
-    def fit(self, x: NDArray[np.floating], y: object = None) -> Self:
-        """Learn each band's mean from (n_epochs, n_bands, n_chans, n_times)."""
+    def fit(self, covs: NDArray[np.float64], y: object = None) -> Self:
+        """Learn each band's mean from (n_epochs, n_bands, n_chans, n_chans)."""
         from pyriemann.geometry.mean import mean_riemann
 
-        covs = self._covariances(x)
-        self.means_ = np.stack([mean_riemann(band) for band in covs])
+        self.means_ = np.stack([mean_riemann(band, tol=1e-6) for band in covs.swapaxes(0, 1)])
         return self
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def transform(self, covs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Features (n_epochs, n_bands * n_chans * (n_chans + 1) / 2)."""
         from pyriemann.geometry.tangentspace import tangent_space
 
-        covs = self._covariances(x)
-        return np.hstack([tangent_space(c, m) for c, m in zip(covs, self.means_, strict=True)])
-
-    def _covariances(self, x: NDArray[np.floating]) -> list[NDArray[np.float64]]:
-        from pyriemann.estimation import Covariances
-
-        return [Covariances(self.estimator).fit_transform(band) for band in x.swapaxes(0, 1)]
+        bands = zip(covs.swapaxes(0, 1), self.means_, strict=True)
+        return np.hstack([tangent_space(band, mean) for band, mean in bands])
 
 
 @MODELS.add("fb_ts_lr")
@@ -57,7 +42,6 @@ def fb_ts_lr(
     spec: TaskSpec,
     *,
     bands: tuple[tuple[float, float], ...] = BANDS,
-    estimator: str = "oas",
     c: float = 1.0,
 ) -> Any:
     """Filter-bank covariances in tangent space + logistic regression.
@@ -67,9 +51,7 @@ def fb_ts_lr(
     spec
         What the data fixes.
     bands
-        Cut-offs of the bank, Hz; bands the windows cannot hold are left out.
-    estimator
-        Covariance estimator of pyRiemann: "oas", "lwf", "scm".
+        Limits of each band, Hz, half-open; bands the windows cannot hold are left out.
     c
         Inverse of the logistic regression's penalty.
     """
@@ -78,8 +60,8 @@ def fb_ts_lr(
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(
-        FilterBank(spec.sfreq, usable_bands(spec, bands)),
-        BankTangent(estimator),
+        BankCovariances(spec.sfreq, usable_bands(spec, bands)),
+        BankTangent(),
         StandardScaler(),
         LogisticRegression(C=c, max_iter=1000),
     )

@@ -2,9 +2,9 @@
 
 Reference: "Filter Bank Common Spatial Pattern Algorithm on BCI Competition IV Datasets 2a and
 2b", Frontiers in Neuroscience 2012, doi:10.3389/fnins.2012.00039.
-Differences: bands are cut from the windows themselves (zero-phase within the window), so that the
-same windows serve every decoder; features are chosen by their mutual information with the class
-one by one; the classifier is a linear discriminant.
+Differences: the method needs no filtered signal, only its covariances, and those come from the
+window's Fourier transform; features are chosen by their mutual information with the class one by
+one; the classifier is a linear discriminant.
 """
 
 from collections.abc import Sequence
@@ -12,26 +12,25 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import sosfiltfilt
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from neurodecode.core.errors import SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
-from neurodecode.signal.filters import bandpass_sos
+from neurodecode.signal.covariance import band_covariances
 
 BANDS = ((4, 8), (8, 12), (12, 16), (16, 20), (20, 24), (24, 28), (28, 32), (32, 36), (36, 40))
 
 
-class FilterBank(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types in sklearn
-    """Windows in several bands, (n_epochs, n_bands, n_chans, n_times).
+class BankCovariances(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types in sklearn
+    """Covariances of windows in several bands, (n_epochs, n_bands, n_chans, n_chans).
 
     Parameters
     ----------
     sfreq
         Sampling rate, Hz.
     bands
-        Cut-offs of each band, Hz.
+        Limits of each band, Hz, half-open.
     """
 
     def __init__(self, sfreq: float, bands: Sequence[tuple[float, float]] = BANDS) -> None:
@@ -44,10 +43,8 @@ class FilterBank(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no t
         return self
 
     def transform(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Filter (n_epochs, n_chans, n_times) forward and back within each window."""
-        sections = [bandpass_sos(low, high, sfreq=self.sfreq) for low, high in self.bands]
-        pad = min(x.shape[-1] - 1, round(self.sfreq))
-        return np.stack([sosfiltfilt(sos, x, axis=-1, padlen=pad) for sos in sections], axis=1)
+        """Covariances of windows (n_epochs, n_chans, n_times)."""
+        return band_covariances(x, self.bands, sfreq=self.sfreq)
 
 
 class BankCSP(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -65,32 +62,26 @@ class BankCSP(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_patterns = n_patterns
         self.n_features = n_features
 
-    def fit(self, x: NDArray[np.floating], y: NDArray[Any]) -> Self:
-        """Learn filters and choose features from (n_epochs, n_bands, n_chans, n_times)."""
-        from pyriemann.estimation import Covariances
+    def fit(self, covs: NDArray[np.float64], y: NDArray[Any]) -> Self:
+        """Learn filters and choose features from (n_epochs, n_bands, n_chans, n_chans)."""
         from pyriemann.spatialfilters import CSP
         from sklearn.feature_selection import mutual_info_classif
 
-        n_patterns = min(self.n_patterns, x.shape[2])
+        n_patterns = min(self.n_patterns, covs.shape[-1])
         self.filters_ = np.stack(
-            [
-                CSP(n_patterns).fit(Covariances("oas").fit_transform(band), y).filters_
-                for band in x.swapaxes(0, 1)
-            ]
+            [CSP(n_patterns).fit(band, y).filters_ for band in covs.swapaxes(0, 1)]
         )
-        features = self._log_power(x)
-        information = mutual_info_classif(features, y, random_state=0)
+        information = mutual_info_classif(self._log_power(covs), y, random_state=0)
         self.kept_ = np.sort(np.argsort(-information, kind="stable")[: self.n_features])
         return self
 
-    def transform(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def transform(self, covs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Features (n_epochs, n_features)."""
-        return np.asarray(self._log_power(x)[:, self.kept_])
+        return np.asarray(self._log_power(covs)[:, self.kept_])
 
-    def _log_power(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
-        sources = np.einsum("bpc,nbct->nbpt", self.filters_, x, optimize=True)
-        power = (sources**2).mean(axis=-1).reshape(len(x), -1)
-        return np.asarray(np.log(power + np.finfo(float).tiny))
+    def _log_power(self, covs: NDArray[np.float64]) -> NDArray[np.float64]:
+        power = np.einsum("bpc,nbcd,bpd->nbp", self.filters_, covs, self.filters_, optimize=True)
+        return np.asarray(np.log(power.reshape(len(covs), -1)))
 
 
 def usable_bands(spec: TaskSpec, bands: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -125,7 +116,7 @@ def fbcsp(
     spec
         What the data fixes.
     bands
-        Cut-offs of the bank, Hz; bands the windows cannot hold are left out.
+        Limits of each band, Hz, half-open; bands the windows cannot hold are left out.
     n_patterns
         Spatial filters per band.
     n_features
@@ -135,7 +126,7 @@ def fbcsp(
     from sklearn.pipeline import make_pipeline
 
     return make_pipeline(
-        FilterBank(spec.sfreq, usable_bands(spec, bands)),
+        BankCovariances(spec.sfreq, usable_bands(spec, bands)),
         BankCSP(n_patterns, n_features),
         LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
     )

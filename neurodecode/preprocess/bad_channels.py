@@ -41,15 +41,16 @@ def handle_bad_channels(raw: BaseRaw, method: Literal["stop", "interpolate", "ke
     if method != "interpolate":
         raise SignalError(
             f"{len(why)} of {len(raw.ch_names)} channels cannot be used: {listing}. Leave them "
-            f"out with --set preprocess.drop={list(why)}, or set "
-            f"preprocess.bad_channels='interpolate'."
+            f'out with --set "preprocess.drop={list(why)}", or fill them in with --set '
+            f"preprocess.bad_channels=interpolate."
         )
     located = [ch for ch in raw.info["chs"] if np.isfinite(ch["loc"][:3]).all()]
     good = [ch for ch in located if ch["ch_name"] not in why and ch["loc"][:3].any()]
     if len(good) < 4 or any(not _has_position(raw, name) for name in why):
         raise SignalError(
             f"Channels {listing} cannot be interpolated: it takes their positions and 4 located "
-            f"good channels ({len(good)} here). Drop them with --set preprocess.drop={list(why)}."
+            f"good channels ({len(good)} here). Drop them with --set "
+            f'"preprocess.drop={list(why)}".'
         )
     raw.info["bads"] = list(why)
     raw._data[[raw.ch_names.index(name) for name in why]] = 0.0  # not finite would spread

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import mne
 import numpy as np
 from mne.io import BaseRaw
 from numpy.typing import NDArray
+from requests import RequestException
 
 from neurodecode.core.errors import NeurodecodeError, RecordingError
 
@@ -82,7 +84,7 @@ def load_recordings(
         raise
     except Exception as error:  # MOABB's loaders raise whatever their file formats raise
         logger.debug("loading failed", exc_info=True)
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = _reason(error)
         raise RecordingError(
             f"Subject {subject} of {dataset.code} cannot be loaded ({reason}). Put the files where "
             f"MNE_DATA or --data-dir points, leave the subject out with --subjects, or connect to "
@@ -101,6 +103,14 @@ def load_recordings(
                 session=str(session),
                 run=str(run),
             )
+
+
+def _reason(error: Exception) -> str:
+    """Why a data set could not be loaded, in a few words."""
+    if isinstance(error, RequestException):
+        host = urlsplit(getattr(error.request, "url", None) or "").hostname
+        return f"its files are not here, and {host or 'where they come from'} does not answer"
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
 
 
 def find_events(

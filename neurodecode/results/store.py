@@ -46,7 +46,7 @@ def writing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written ({error.strerror or error}). Free space, or choose another "
-            f"folder with --runs, and give the same command again: finished folds are kept."
+            f"folder, and give the same command again: finished folds are kept."
         ) from error
     finally:
         try:
@@ -96,7 +96,9 @@ class Run:
             If the folder is not a run, or the file cannot be read.
         """
         try:
-            meta: dict[str, Any] = json.loads((self.path / "meta.json").read_text("utf-8"))
+            meta = json.loads((self.path / "meta.json").read_text("utf-8"))
+            if not isinstance(meta, dict):
+                raise ValueError("it holds no table")
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"{self.path} is not a run of neurodecode: its meta.json cannot be read ({error}). "
@@ -167,8 +169,14 @@ class Store:
         StoreError
             If the folder cannot be created or written to.
         """
-        with writing(path / ".writable") as probe:
-            probe.touch()
+        try:
+            with writing(path / ".writable") as probe:
+                probe.touch()
+        except StoreError as error:
+            reason = getattr(error.__cause__, "strerror", None) or error
+            raise StoreError(
+                f"Runs cannot be kept in {path} ({reason}). Choose another folder with --runs."
+            ) from error.__cause__
         (path / ".writable").unlink(missing_ok=True)
         return cls(path)
 

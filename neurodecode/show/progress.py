@@ -12,7 +12,7 @@ class Progress:
     """Bars on a terminal, a line per fold elsewhere, both on stderr."""
 
     def __init__(self) -> None:
-        self.err = Console(stderr=True, highlight=False)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -46,16 +46,61 @@ def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
     return found
 
 
+def show_runs(runs: Sequence[Run], *, as_json: bool = False, **how: Any) -> None:
+    """Print the table of each run, as `show_run` does; as JSON one document, a list of several."""
+    if not as_json:
+        for run in runs:
+            show_run(run, **how)
+        return
+    documents = [run_document(run, **how) for run in runs]
+    found = documents[0] if len(documents) == 1 else documents
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+
+
 def show_run(
     run: Run,
     *,
-    as_json: bool = False,
     metric: str | None = None,
     against: str | None = None,
     per_subject: bool = False,
     all_pairs: bool = False,
 ) -> None:
     """Print the table of a run."""
+    facts, rows = _facts_and_rows(run, metric, against)
+    units = summaries.unit_scores(rows)
+    out = console()
+    out.print(_headline(facts, rows), markup=False)
+    out.print(_board_table(summaries.leaderboard(rows, against=against), facts))
+    if per_subject:
+        out.print(_unit_table(units))
+    if all_pairs:
+        out.print(_pair_table(summaries.pairs(rows)))
+    out.print(_footnote(facts, rows), markup=False)
+
+
+def run_document(
+    run: Run,
+    *,
+    metric: str | None = None,
+    against: str | None = None,
+    per_subject: bool = False,
+    all_pairs: bool = False,
+) -> dict[str, Any]:
+    """What `show_run` prints, for other programs."""
+    facts, rows = _facts_and_rows(run, metric, against)
+    document = {**_values(facts), "table": _records(summaries.leaderboard(rows, against=against))}
+    if per_subject:
+        units = summaries.unit_scores(rows)
+        document["units"] = {u: _values(v) for u, v in units.T.to_dict().items()}
+    if all_pairs:
+        document["pairs"] = _records(summaries.pairs(rows))
+    return document
+
+
+def _facts_and_rows(
+    run: Run, metric: str | None, against: str | None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """What a table is about, and the rows that it is made of."""
     meta = run.meta()
     rows = load_rows([run])
     if rows.empty:
@@ -67,8 +112,8 @@ def show_run(
         raise UnknownName(f"metric of {run.id}", str(metric), METRICS)
     if against is not None and against not in set(rows["model"]):
         raise UnknownName(f"model of {run.id}", against, set(rows["model"]))
-    board = summaries.leaderboard(rows, against=against)
     level, limit = summaries.chance(rows)
+    reference = summaries.reference_pipeline(summaries.unit_scores(rows), against)
     facts = {
         "run": str(run.path),
         "simulated": bool(meta.get("simulated")),
@@ -82,27 +127,9 @@ def show_run(
         "chance_95": limit,
         "finished": len(rows),
         "planned": len(meta.get("folds", [])),
-        "against": summaries.label(
-            summaries.reference_pipeline(summaries.unit_scores(rows), against)
-        ),
+        "against": summaries.label(reference),
     }
-    units = summaries.unit_scores(rows)
-    if as_json:
-        document = {**facts, "table": _records(board)}
-        if per_subject:
-            document["units"] = {u: _values(v) for u, v in units.T.to_dict().items()}
-        if all_pairs:
-            document["pairs"] = _records(summaries.pairs(rows))
-        sys.stdout.write(json.dumps(document, indent=1) + "\n")
-        return
-    out = console()
-    out.print(_headline(facts, rows), markup=False)
-    out.print(_board_table(board, facts))
-    if per_subject:
-        out.print(_unit_table(units))
-    if all_pairs:
-        out.print(_pair_table(summaries.pairs(rows)))
-    out.print(_footnote(facts, rows), markup=False)
+    return facts, rows
 
 
 def _headline(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
@@ -193,7 +220,7 @@ def _pair_table(pairs: pd.DataFrame) -> Table:
     return table
 
 
-def export_rows(runs: Sequence[Run], path: Path, *, moabb: bool) -> None:
+def export_rows(runs: Sequence[Run], path: Path, *, moabb: bool, as_json: bool = False) -> None:
     """Write a line per fold to a CSV or parquet file.
 
     Raises
@@ -202,6 +229,8 @@ def export_rows(runs: Sequence[Run], path: Path, *, moabb: bool) -> None:
         For another kind of file.
     """
     rows = load_rows(runs)
+    if rows.empty:
+        raise StoreError(f"No fold of {runs[0].path} is finished, so there is nothing to export.")
     if moabb:
         from neurodecode.evaluation.moabb import moabb_results
 
@@ -219,7 +248,10 @@ def export_rows(runs: Sequence[Run], path: Path, *, moabb: bool) -> None:
             rows.assign(
                 **{n: rows[n].map(json.dumps) for n in ("scores", "history") if n in rows}
             ).to_parquet(file)
-    console().print(f"{len(rows)} rows in {path}", markup=False)
+    if as_json:
+        sys.stdout.write(json.dumps({"rows": len(rows), "file": str(path)}) + "\n")
+    else:
+        console().print(f"{len(rows)} rows in {path}", markup=False)
 
 
 def _number(value: float, digits: int, *, sign: bool = False) -> str:

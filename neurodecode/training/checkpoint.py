@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -63,15 +64,18 @@ def save(decoder: Decoder, path: Path) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {name: np.array(array, order="C") for name, array in tensors.items()}
         save_file(arrays, temporary, metadata={"neurodecode": json.dumps(header)})
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path} cannot be written: {error}. Choose another folder."
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or error}. Free space, "
+            f"or choose another folder, and give the same command again: finished folds are kept."
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be written has nothing to clean up
+            temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Decoder:

@@ -139,8 +139,8 @@ def choose_device(device: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
-            f"device='{device}' cannot be used here: {str(error).splitlines()[0]} "
-            f"Use device='auto'."
+            f"device='{device}' cannot be used here: {str(error).splitlines()[0].rstrip('. ')}. "
+            f"Use --device auto, or cpu."
         ) from None
     return torch.device(device)
 

@@ -96,7 +96,7 @@ def test_an_unknown_paradigm_is_told_the_nearest() -> None:
 
 
 def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is not a pipeline file"):
+    with pytest.raises(ConfigError, match="There is no pipeline file"):
         read_pipeline(tmp_path / "missing.toml")
     (tmp_path / "x.toml").write_text("= broken")
     with pytest.raises(ConfigError, match="is not a pipeline file"):
