@@ -223,7 +223,7 @@ def test_a_wrong_pipeline_file_is_told(say: Say, tmp_path: Path, text: str, word
         ('name = "tiny"', 'name = "tiny', "is not a dataset card: it is not TOML"),
         ('name = "tiny"', "", "must say name"),
         ('name = "tiny"', "name = 3", "name = 3 is not a text"),
-        ("simulated", "simulate", "called 'simulate'. Did you mean 'simulated'?"),
+        ("simulated =", "simulate =", "called 'simulate'. Did you mean 'simulated'?"),
         ('paradigm = "mi"', 'paradigm = "xx"', "must say a paradigm of"),
         ("[source]", "[choices]\npreprocess = 3\n[source]", "choices = {'preprocess': 3} is not"),
         ("[source]", "[choices.x]\na = 3\n[source]", "No section of [choices] of the card tiny"),
@@ -507,16 +507,9 @@ def test_many_known_names_are_cut_to_the_nearest() -> None:
     assert len(text) < 200
 
 
-KINDS = [
-    "models",
-    "aligners",
-    "augmentations",
-    "datasets",
-    "paradigms",
-    "protocols",
-    "metrics",
-    "runs",
-]
+KINDS = (
+    "models", "aligners", "augmentations", "datasets", "paradigms", "protocols", "metrics", "runs",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

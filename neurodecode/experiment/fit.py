@@ -190,10 +190,10 @@ def default_workers(plan: Plan) -> int:
     A net of this size gains little from a second thread, and a second fold gains a core. Without
     a net, starting processes takes longer than the folds.
     """
-    import torch
+    from neurodecode.training.net import choose_device  # here: it takes torch
 
     has_net = any(n > 0 for n in plan.n_params.values())
-    on_cpu = plan.choices["train"].get("device", "auto") == "cpu" or not torch.cuda.is_available()
+    on_cpu = choose_device(plan.choices["train"].get("device", "auto")).type == "cpu"
     return (os.cpu_count() or 1) if has_net and on_cpu else 1
 
 

@@ -40,7 +40,13 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_choices(card: Path) -> dict[str, Any]:
     return resolve(
-        "mi", flags={"data.dataset": [str(card)], "models": ["csp_lda"], "preprocess.band": [8, 30]}
+        "mi",
+        flags={
+            "data.dataset": [str(card)],
+            "models": ["csp_lda"],
+            "preprocess.band": [8, 30],
+            "evaluation.align": ["none"],
+        },
     )
 
 

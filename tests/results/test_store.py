@@ -61,7 +61,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_there(
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="choose another folder with --runs"):
+    with pytest.raises(StoreError, match="Choose another folder with --runs"):
         Store.open(tmp_path / "file" / "runs")
 
 
