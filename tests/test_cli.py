@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -481,6 +482,17 @@ def test_an_error_in_a_worker_process_is_the_same_line(say: Say) -> None:
     assert alone.startswith("FitError: csp_lda, fold subject=1: csp_lda cannot be fitted to 24 win")
     assert alone.split(" fold subject=")[0] == together.split(" fold subject=")[0]
     assert alone[-80:] == together[-80:]
+
+
+def test_a_killed_worker_is_told(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurodecode.evaluation.runner.run_unit", die)
+    said = say("fit", "-c", "pipe.toml", "--jobs", "2")
+    assert said.err.splitlines()[-1].startswith("FitError: One of 2 worker processes was killed")
+    assert said.status == 2
+
+
+def die(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 ERRORS = [

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,6 +122,11 @@ def run_jobs(
         Processes; each takes a fold with an alignment, and shares the windows in memory.
     on_done
         Called after each job with its row and whether it was fitted now.
+
+    Raises
+    ------
+    FitError
+        If a decoder cannot be fitted, or a worker process is killed.
     """
     units: dict[tuple[str, str], list[Job]] = {}
     for job in jobs:
@@ -139,9 +145,15 @@ def run_jobs(
         return
     parallel = Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
     calls = (delayed(run_unit)(task, unit, run, n_threads) for unit in units.values())
-    for done in parallel(calls):
-        for job, row in done:
-            on_done(job, row, True)
+    try:
+        for done in parallel(calls):
+            for job, row in done:
+                on_done(job, row, True)
+    except BrokenProcessPool as error:  # the system kills whoever takes too much memory
+        raise FitError(
+            f"One of {n_workers} worker processes was killed, most likely for want of memory. Give "
+            f"the same command again with fewer --jobs: finished folds are kept."
+        ) from error
 
 
 def run_unit(

@@ -1,9 +1,11 @@
 """Folds of each protocol, from MOABB's splitters."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import FitError, SignalError
@@ -73,15 +75,25 @@ def make_folds(
     FitError
         If a training side would lack a class.
     """
+    table = _people_told_apart(epochs)
     try:
-        pairs = list(_splitter(epochs, protocol, n_folds, order).split(epochs.y, epochs.table))
+        pairs = list(_splitter(epochs, protocol, n_folds, order).split(epochs.y, table))
     except ValueError as error:  # scikit-learn's words for too few groups or windows
         raise SignalError(_cannot(epochs, protocol, n_folds, str(error))) from error
     if not pairs:
         raise SignalError(_cannot(epochs, protocol, n_folds, "no fold is left"))
-    folds = [
-        _name(epochs, protocol, i, np.asarray(a), np.asarray(b)) for i, (a, b) in enumerate(pairs)
-    ]
+    if protocol != "within-session":  # there the order is that of time, or of the shuffle
+        pairs.sort(key=lambda pair: int(min(pair[1])))
+    folds, count = [], Counter[str]()
+    for train, test in pairs:
+        fold = _name(table, protocol, np.asarray(train), np.asarray(test))
+        number = count[fold.name]
+        count[fold.name] += 1
+        numbered = protocol == "within-session" or (
+            protocol == "cross-subject" and fold.subject == "*"
+        )
+        folds.append(replace(fold, name=f"{fold.name} fold={number}") if numbered else fold)
+    folds.sort(key=lambda fold: _first_row(table, fold))
     for fold in folds:
         _check_classes(epochs, fold)
     return folds
@@ -123,20 +135,38 @@ def _within_session(epochs: EpochSet, n_folds: int, order: Order) -> Any:
     return WithinSessionSplitter(n_folds, shuffled, seed, cv_class=kind, groups=["run", "block"])
 
 
+def _people_told_apart(epochs: EpochSet) -> pd.DataFrame:
+    """The table of the windows; subjects of several data sets carry the name of theirs."""
+    table = epochs.table
+    if table["dataset"].nunique() == 1:
+        return table
+    return table.assign(subject=table["dataset"] + "/" + table["subject"])
+
+
 def _name(
-    epochs: EpochSet, protocol: str, i: int, train: NDArray[np.int64], test: NDArray[np.int64]
+    table: pd.DataFrame, protocol: str, train: NDArray[np.int64], test: NDArray[np.int64]
 ) -> Fold:
-    rows = epochs.table.iloc[test]
+    rows = table.iloc[test]
     subjects, sessions = rows["subject"].unique(), rows["session"].unique()
     subject = str(subjects[0]) if len(subjects) == 1 else "*"
     session = str(sessions[0]) if len(sessions) == 1 else "*"
     name = {
-        "cross-subject": f"subject={subject}" if subject != "*" else f"group={i}",
+        "cross-subject": f"subject={subject}" if subject != "*" else f"{len(subjects)} subjects",
         "cross-session": f"subject={subject} session={session}",
         "cross-dataset": f"dataset={rows['dataset'].iloc[0]}",
-        "within-session": f"subject={subject} session={session} fold={i}",
+        "within-session": f"subject={subject} session={session}",
     }[protocol]
     return Fold(name=name, train=train, test=test, subject=subject, session=session)
+
+
+def _first_row(table: pd.DataFrame, fold: Fold) -> int:
+    """Where the fold's subject and session begin, so that folds come in the order of the data."""
+    if fold.subject == "*":
+        return 0
+    same = (table["subject"] == fold.subject) & (
+        (table["session"] == fold.session) | (fold.session == "*")
+    )
+    return int(np.flatnonzero(same)[0])
 
 
 def _check_classes(epochs: EpochSet, fold: Fold) -> None:

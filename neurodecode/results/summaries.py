@@ -12,6 +12,10 @@ PIPELINE = ["model", "align"]
 """What is compared: a decoder with an alignment."""
 
 
+PROPORTIONS = {"balanced_accuracy", "accuracy", "roc_auc", "f1"}
+"""Metrics in [0, 1], at which their intervals end."""
+
+
 def with_metric(rows: pd.DataFrame, metric: str | None) -> pd.DataFrame:
     """Rows whose ``score`` is that of `metric`; rows without it are left out."""
     if metric is None:
@@ -60,6 +64,8 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
         values = scores[name].dropna().to_numpy()
         own = rows[(rows["model"] == name[0]) & (rows["align"] == name[1])]
         low, high = interval(values)
+        if rows["metric"].iloc[0] in PROPORTIONS:
+            low, high = max(low, 0.0), min(high, 1.0)
         test = tests.get(name)
         lines.append(
             {

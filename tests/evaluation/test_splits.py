@@ -7,11 +7,13 @@ from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.splits import make_folds
 
 
-def epochs(n_subjects: int = 4, n_sessions: int = 2, n: int = 10, blocks: int = 10) -> EpochSet:
+def epochs(
+    n_subjects: int = 4, n_sessions: int = 2, n: int = 10, blocks: int = 10, datasets: int = 1
+) -> EpochSet:
     """`n` windows a session, cut from `blocks` events, classes in turn by event."""
     lines = [
-        {"dataset": "d" if s < 2 else "e", "subject": str(s), "session": str(k), "run": "0",
-         "onset": float(i), "block": i * blocks // n}
+        {"dataset": "de"[s * datasets // n_subjects], "subject": str(s), "session": str(k),
+         "run": "0", "onset": float(i), "block": i * blocks // n}
         for s in range(n_subjects) for k in range(n_sessions) for i in range(n)
     ]  # fmt: skip
     table = pd.DataFrame(lines)
@@ -39,11 +41,27 @@ def test_cross_subject_leaves_every_subject_out_once() -> None:
         assert len(fold.train) + len(fold.test) == len(e)
 
 
+def test_people_of_two_data_sets_are_not_one_person() -> None:
+    e = epochs(datasets=2)
+    e.table["subject"] = (e.table["subject"].astype(int) % 2).astype(str)
+    folds = make_folds(e, protocol="cross-subject")
+    assert [f.name for f in folds] == [f"subject={p}" for p in ("d/0", "d/1", "e/0", "e/1")]
+    for fold in folds:
+        assert len(column(e, fold.test, "dataset")) == 1
+
+
+@pytest.mark.parametrize("protocol", ["within-session", "cross-session", "cross-subject"])
+def test_every_fold_has_a_name_of_its_own(protocol: str) -> None:
+    folds = make_folds(epochs(n_subjects=12), protocol=protocol)
+    assert len({f.name for f in folds}) == len(folds)
+
+
 def test_groups_of_subjects_never_stand_on_both_sides() -> None:
     e = epochs(n_subjects=9)
     folds = make_folds(e, protocol="cross-subject", n_folds=3)
     assert len(folds) == 3
     assert [f.subject for f in folds] == ["*"] * 3
+    assert [f.name for f in folds] == [f"3 subjects fold={i}" for i in range(3)]
     for fold in folds:
         assert not column(e, fold.test, "subject") & column(e, fold.train, "subject")
 
@@ -58,7 +76,7 @@ def test_cross_session_trains_on_the_other_sessions_of_the_subject() -> None:
 
 
 def test_cross_dataset_leaves_a_data_set_out() -> None:
-    e = epochs()
+    e = epochs(datasets=2)
     folds = make_folds(e, protocol="cross-dataset")
     assert {f.name for f in folds} == {"dataset=d", "dataset=e"}
     for fold in folds:
