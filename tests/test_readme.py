@@ -11,7 +11,8 @@ from neurodecode.cli import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = sorted(set(re.findall(r"^\$? ?neurodecode ([^#\n]+)", README, flags=re.MULTILINE)))
+JOINED = README.replace("\\\n", " ")
+COMMANDS = sorted(set(re.findall(r"^\$? ?neurodecode ([^#\n]+)", JOINED, flags=re.MULTILINE)))
 
 
 @pytest.mark.parametrize("block", BLOCKS)
