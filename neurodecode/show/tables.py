@@ -147,10 +147,13 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     several = board["align"].nunique() > 1 or (board["align"] != "none").any()
     metric = str(facts["metric"]).replace("_", " ")
+    against = facts["against"] if board["align"].nunique() > 1 else facts["against"].split(" ")[0]
+    seeds = board["seed_sd"].notna().any()
     table.add_column("model", no_wrap=True)
     if several:
         table.add_column("alignment", no_wrap=True)
-    for name in (metric, "sd", "95 % interval", f"vs {facts['against']}", "p (Holm)", "n"):
+    spread = ["sd", *(["seed sd"] if seeds else []), "95 % interval"]
+    for name in (metric, *spread, f"vs {against}", "p (Holm)", "n"):
         table.add_column(name, justify="right")
     for name in ("params", "fit s", "ms"):
         table.add_column(name, justify="right")
@@ -161,6 +164,7 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
         cells += [
             f"[bold]{score}[/bold]" if line["score"] == best else score,
             _number(line["sd"], 3),
+            *([_number(line["seed_sd"], 3)] if seeds else []),
             f"{_number(line['low'], 2)} to {_number(line['high'], 2)}"
             if np.isfinite(line["low"])
             else "-",
