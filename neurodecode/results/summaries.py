@@ -190,17 +190,15 @@ def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, f
 def chance(rows: pd.DataFrame) -> tuple[float, float]:
     """Chance level of the metric, and the score that guessing passes with probability 0.05.
 
-    The second is the binomial quantile over all test windows for accuracies ("Exceeding chance
-    level by chance", J. Neurosci. Methods 2015, doi:10.1016/j.jneumeth.2015.01.010), and the
-    normal approximation of the Mann-Whitney statistic for the area under the ROC curve.
+    The second is the binomial quantile over all test windows ("Exceeding chance level by chance",
+    J. Neurosci. Methods 2015, doi:10.1016/j.jneumeth.2015.01.010). It is not a number for metrics
+    whose spread under guessing depends on more than the number of windows, such as the area under
+    the ROC curve.
     """
     first = rows.iloc[0]
+    if first["metric"] not in ("accuracy", "balanced_accuracy"):
+        return {"roc_auc": 0.5, "kappa": 0.0}.get(first["metric"], np.nan), np.nan
     once = rows[(rows["model"] == first["model"]) & (rows["align"] == first["align"])]
     n = int(once[once["seed"] == once["seed"].iloc[0]]["n_test"].sum())
-    if first["metric"] == "roc_auc":
-        # worst case for the spread is a balanced set per fold; classes are counted over folds
-        return 0.5, 0.5 + stats.norm.ppf(0.95) * np.sqrt((n + 1) / (3 * n * n))
-    if first["metric"] == "kappa":
-        return 0.0, np.nan
     level = 1 / int(first["n_classes"])
     return level, float(stats.binom.ppf(0.95, n, level) / n)

@@ -157,7 +157,7 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for name in ("params", "fit s", "ms"):
         table.add_column(name, justify="right")
-    best = board["score"].max()
+    best = board["score"].min() if facts["metric"] == "log_loss" else board["score"].max()
     for line in board.to_dict("records"):
         score = _number(line["score"], 3)
         cells = [escape(str(line["model"])), *([line["align"]] if several else [])]
@@ -183,9 +183,9 @@ def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     unit = "folds" if (rows["subject"] == "*").any() else "subjects"
     guess = facts["chance_95"]
-    lines = [
-        f"Chance {facts['chance']:.3f}"
-        + (f"; guessing passes {guess:.3f} once in 20." if np.isfinite(guess) else "."),
+    passes = f"; guessing passes {guess:.3f} once in 20" if np.isfinite(guess) else ""
+    lines = [f"Chance {facts['chance']:.3f}{passes}."] if np.isfinite(facts["chance"]) else []
+    lines += [
         f"Mean and sd over n {unit}{f', each the mean of {seeds} seeds' if seeds > 1 else ''}; "
         f"paired sign-flip permutation test; fit s per fold, ms per window.",
     ]

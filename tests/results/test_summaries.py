@@ -79,6 +79,12 @@ def test_chance_is_passed_by_guessing_once_in_twenty() -> None:
     assert (guesses >= limit).mean() >= 0.04
 
 
+def test_metrics_without_a_simple_null_have_no_limit() -> None:
+    assert summaries.chance(rows({"m": [0.5]}, metric="roc_auc"))[0] == 0.5
+    assert np.isnan(summaries.chance(rows({"m": [0.5]}, metric="roc_auc"))[1])
+    assert np.isnan(summaries.chance(rows({"m": [0.5]}, metric="log_loss"))[0])
+
+
 def test_another_metric_is_read_from_the_stored_ones() -> None:
     table = rows({"m": [0.5, 0.6]}).assign(scores=[{"roc_auc": 0.7}, {}])
     other = summaries.with_metric(table, "roc_auc")
