@@ -125,9 +125,7 @@ def load_subject(
             continue
         try:
             raw = preprocess(recording.raw, **choices["preprocess"])
-        except SignalError as error:
-            raise SignalError(f"{recording.name}: {error}") from None
-        except UnknownName as error:
+        except (SignalError, UnknownName) as error:
             raise SignalError(f"{recording.name}: {error}") from None
         epochs = cut_epochs(replace(recording, raw=raw), classes, **choices["epochs"])
         if len(epochs):

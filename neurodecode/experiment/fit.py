@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurodecode.core.errors import ConfigError, SignalError
+from neurodecode.core.errors import SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.metrics import check_metric
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import make_folds
-from neurodecode.experiment.choices import Tree, check_alignments, to_toml
+from neurodecode.experiment.choices import Tree, to_toml
 from neurodecode.experiment.data import Report, count_subjects, load_epochs
 from neurodecode.models import MODELS
 from neurodecode.recordings.cards import find_card
@@ -33,6 +32,8 @@ class Plan:
         Resolved.
     task
         Data and words.
+    data
+        Digest of the windows.
     jobs
         In the order in which they are done.
     n_params
@@ -41,6 +42,7 @@ class Plan:
 
     choices: Tree
     task: Task
+    data: str
     jobs: list[Job]
     n_params: dict[str, int]
 
@@ -75,14 +77,8 @@ def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
 def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
     """All folds, alignments, decoders and seeds of a run, each with its key."""
     evaluation = choices["evaluation"]
-    check_metric(evaluation["metric"])
-    align = evaluation["align"]
-    align = [align] if isinstance(align, str) else list(align)
-    check_alignments(align)
-    seeds = evaluation["seeds"]
+    align, seeds = list(evaluation["align"]), evaluation["seeds"]
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not seeds:
-        raise ConfigError("evaluation.seeds is empty. Give a number of seeds: --seeds 1.")
     counts = {name: int((epochs.y == c).sum()) for c, name in enumerate(epochs.classes)}
     if min(counts.values()) < 2:
         found = ", ".join(f"{n} of {name}" for name, n in counts.items())
@@ -134,7 +130,7 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
     order = {fold.name: i for i, fold in enumerate(folds)}
     # fold by fold, so that a run stopped half-way compares all decoders on what it has
     jobs.sort(key=lambda job: (order[job.fold.name], align.index(job.align)))
-    return Plan(choices=choices, task=task, jobs=jobs, n_params=n_params)
+    return Plan(choices=choices, task=task, data=data, jobs=jobs, n_params=n_params)
 
 
 def fit(
@@ -172,7 +168,7 @@ def fit(
         "sfreq": plan.task.epochs.sfreq,
         "n_windows": len(plan.task.epochs),
         "simulated": plan.task.simulated,
-        "data": plan.task.epochs.digest(),
+        "data": plan.data,
         "folds": [job.key for job in plan.jobs],
         **environment(),
     }
@@ -206,7 +202,6 @@ def preview(choices: Tree, *, report: Report = lambda words, done, total: None) 
         Facts of the windows, parameters of each decoder, and the number of fits where the
         protocol fixes it before all recordings are read.
     """
-    check_metric(choices["evaluation"]["metric"])
     epochs = load_epochs(choices, n_subjects=1, report=report)
     spec = epochs.spec
     n_subjects = count_subjects(choices)
@@ -219,8 +214,6 @@ def preview(choices: Tree, *, report: Report = lambda words, done, total: None) 
         "window": f"{spec.n_chans} channels x {spec.n_times} samples at {spec.sfreq:g} Hz",
         "models": build_models(choices, spec),
     }
-    align = choices["evaluation"]["align"]
-    check_alignments([align] if isinstance(align, str) else align)
     if choices["evaluation"]["protocol"] == "cross-subject":
         facts["folds"] = choices["evaluation"]["n_folds"] or n_subjects
     return facts

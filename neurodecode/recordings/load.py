@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from requests import RequestException
 
 from neurodecode.core.errors import NeurodecodeError, RecordingError
+from neurodecode.recordings.patterns import natural
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ def load_recordings(
             f"MNE_DATA or --data-dir points, leave the subject out with --subjects, or connect to "
             f"the network to download them."
         ) from error
-    for session, runs in sorted(sessions.items()):
-        for run, raw in sorted(runs.items()):
+    for session, runs in sorted(sessions.items(), key=_natural):
+        for run, raw in sorted(runs.items(), key=_natural):
             onset, duration, label = find_events(raw, wanted, interval=dataset.interval)
             yield Recording(
                 raw=raw,
@@ -103,6 +104,11 @@ def load_recordings(
                 session=str(session),
                 run=str(run),
             )
+
+
+def _natural(item: tuple[str, Any]) -> Any:
+    """Key that puts run "2" before run "10": causal alignment relies on the order of time."""
+    return natural(str(item[0]))
 
 
 def _reason(error: Exception) -> str:
