@@ -10,8 +10,9 @@ import neurodecode
 
 PACKAGE = Path(neurodecode.__file__).parent
 ROOMS = (  # a room may import the rooms before it, and no other
-    "core", "signal", "recordings", "preprocess", "artifacts", "epochs", "alignment", "nn",
-    "models", "results", "training", "evaluation", "explain", "online", "experiment", "show", "cli",
+    "core", "signal", "recordings", "preprocess", "epochs", "alignment", "nn",
+    "models", "artifacts", "results", "training", "evaluation", "explain", "online",
+    "experiment", "show", "cli",
 )  # fmt: skip
 NEVER = {("online", "training"), ("online", "evaluation")}  # the loop runs where nothing trains
 HOMES = {  # a heavy library is imported in its own rooms, and nowhere else
