@@ -2,12 +2,16 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import mne
 import numpy as np
 from mne.io import BaseRaw
+from numpy.typing import NDArray
+
+from neurodecode.signal.sphere import on_sphere
 
 # The four temporal sites that the 10-10 system renamed; both names are one place on the head.
 RENAMED = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
@@ -105,6 +109,21 @@ def add_positions(raw: BaseRaw) -> BaseRaw:
         montage = mne.channels.make_dig_montage(places, **fiducials)
         raw.set_montage(montage, on_missing="ignore", verbose="ERROR")
     return raw
+
+
+CENTRE = (0.0, 0.014, 0.039)
+"""Middle of the sphere that fits the electrodes of the standard cap, m, head coordinates."""
+
+
+def electrode_directions(info: Any, ch_names: Sequence[str]) -> NDArray[np.float64] | None:
+    """Directions of electrodes from the middle of the head, unit vectors (n_chans, 3).
+
+    Nothing, if one of them has no position.
+    """
+    channels = [info["chs"][info["ch_names"].index(name)] for name in ch_names]
+    if not all(_has_position(channel) for channel in channels):
+        return None
+    return on_sphere(np.array([ch["loc"][:3] for ch in channels]), np.array(CENTRE))
 
 
 def _has_position(channel: Any) -> bool:

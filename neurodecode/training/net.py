@@ -115,7 +115,7 @@ def fit_net(
         )
         keep = KeepBest(patience)
         half = precision == "bf16" or (precision == "auto" and on.type == "cuda")
-        with _quiet():
+        with quiet_lightning():
             _run(module, keep, data, on, half=half, epochs=epochs, batch_size=batch_size, seed=seed)
     if keep.weights:
         net.load_state_dict(keep.weights)
@@ -186,7 +186,7 @@ def _run(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Lightning without its greetings, and without two warnings that mean nothing here."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]

@@ -1,0 +1,39 @@
+"""Another sampling rate for one window, as a matrix: any two rates, and no state."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+HALF_WIDTH = 16  # zero crossings of the kernel on either side
+BETA = 6.0  # of its Kaiser window: 63 dB
+
+
+def resampling_matrix(n_in: int, rate_in: float, n_out: int, rate_out: float) -> Array:
+    """Matrix (n_out, n_in) that samples a window anew; both begin at the same instant.
+
+    A Kaiser-windowed sinc that keeps what both rates can hold. Before and after the window the
+    signal is taken to be mirrored, and a constant stays a constant.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Samples.
+    rate_in, rate_out
+        Hz.
+    """
+    if rate_in == rate_out:
+        return np.eye(n_out, n_in)
+    cutoff = min(1.0, rate_out / rate_in)  # relative to the old Nyquist frequency
+    reach = int(np.ceil(HALF_WIDTH / cutoff))
+    at = np.arange(n_out) * (rate_in / rate_out)  # in old samples
+    taps = np.floor(at).astype(int)[:, None] + np.arange(-reach, reach + 1)
+    distance = (at[:, None] - taps) * cutoff
+    window = np.i0(BETA * np.sqrt(np.clip(1 - (distance / HALF_WIDTH) ** 2, 0, None))) / np.i0(BETA)
+    values = np.sinc(distance) * np.where(np.abs(distance) <= HALF_WIDTH, window, 0.0)
+    period = 2 * n_in  # the mirrored signal repeats
+    folded = np.mod(taps, period)
+    folded = np.where(folded < n_in, folded, period - 1 - folded)
+    matrix = np.zeros((n_out, n_in))
+    np.add.at(matrix, (np.arange(n_out)[:, None], folded), values)
+    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True))
