@@ -127,11 +127,16 @@ class Bank:
     def of(self, subjects: Sequence[str]) -> Self:
         """What some people gave."""
         wanted = set(subjects)
-        parts = {
-            name: tuple(s for s in getattr(self, name) if s.subject in wanted)
-            for name in ("brains", "eyes", "muscles")
-        }
-        return replace(self, **parts)
+
+        def theirs(sources: Sequence[Source]) -> tuple[Source, ...]:
+            return tuple(source for source in sources if source.subject in wanted)
+
+        return replace(
+            self,
+            brains=theirs(self.brains),
+            eyes=theirs(self.eyes),
+            muscles=theirs(self.muscles),
+        )
 
     def digest(self) -> str:
         """Fingerprint of everything that could be mixed."""

@@ -209,10 +209,8 @@ class Learned(Stepwise):
         if tail.shape[1]:
             rise = (np.arange(grid.n_fade) + 0.5) / grid.n_fade
             artifact[:, : grid.n_fade] = rise * artifact[:, : grid.n_fade] + (1 - rise) * tail
-        now = i * grid.n_hop - n_gone
-        return held[:, now : now + grid.n_hop] - artifact[:, : grid.n_hop], artifact[
-            :, grid.n_hop :
-        ]
+        now = held[:, i * grid.n_hop - n_gone :][:, : grid.n_hop]
+        return now - artifact[:, : grid.n_hop], artifact[:, grid.n_hop :]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

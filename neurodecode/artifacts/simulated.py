@@ -129,7 +129,7 @@ def _eyes(
 def _eye_pattern(
     names: list[str], directions: Array, under: str, rng: np.random.Generator
 ) -> Array:
-    """Map of one eye, (n_chans,), 1 at its peak: between a dipole's and one that falls off slowly."""
+    """Map of one eye, (n_chans,), 1 at its peak: a dipole's mixed with one that reaches far."""
     depth = rng.uniform(0.1, 0.35)
     point = head.turned(head.below(under, depth=depth)[None], rng.normal(0, 0.12, (1, 3)))
     outward = point - head.centre()

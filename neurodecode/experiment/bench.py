@@ -36,17 +36,22 @@ KINDS = ("eog", "emg", "both")
 SEED = 20_000
 """Of people whom no denoiser that is shipped has met."""
 
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 MONTAGES: Mapping[str, Sequence[str]] = {
     "19 of 10-20": TEN_TWENTY,
     "22 motor": MOTOR,
-    "32": tuple(
+    "32": _names(
         "Fp1 AF3 F7 F3 FC1 FC5 T7 C3 CP1 CP5 P7 P3 Pz PO3 O1 Oz O2 PO4 P4 P8 CP6 CP2 C4 T8 FC6 FC2 "
-        "F4 F8 AF4 Fp2 Fz Cz".split()
+        "F4 F8 AF4 Fp2 Fz Cz"
     ),
-    "64": tuple(
+    "64": _names(
         "FC5 FC3 FC1 FCz FC2 FC4 FC6 C5 C3 C1 Cz C2 C4 C6 CP5 CP3 CP1 CPz CP2 CP4 CP6 Fp1 Fpz Fp2 "
         "AF7 AF3 AFz AF4 AF8 F7 F5 F3 F1 Fz F2 F4 F6 F8 FT7 FT8 T7 T8 T9 T10 TP7 TP8 P7 P5 P3 P1 "
-        "Pz P2 P4 P6 P8 PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz".split()
+        "Pz P2 P4 P6 P8 PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz"
     ),
 }
 
@@ -187,7 +192,7 @@ def _one_person(
 def measures(trial: Trial, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """How one cleaner does on one trial.
 
-    Everything is measured above `neurodecode.artifacts.apply.HIGHPASS`: below it nothing is cleaned.
+    Everything is measured above `neurodecode.artifacts.apply.HIGHPASS`: nothing below is cleaned.
     Errors are relative to the clean signal: over the whole recording (rrmse), of its spectrum
     (rrmse_spectrum), where there is artifact (rrmse_dirty) and where there is none (rrmse_quiet).
     Further: correlation, snr_gain (dB), covariance (log-Euclidean distance per channel), alpha

@@ -102,7 +102,7 @@ class Art(nn.Module):
         layout, group, place = _arrange(known.tobytes())
         weights = torch.from_numpy(layout).to(x)  #           (n_passes, 30, n_chans)
         placed = torch.einsum("gsc,bct->bgst", weights, x)
-        artifact = self.net(placed.flatten(0, 1)).view(placed.shape)
+        artifact: Tensor = self.net(placed.flatten(0, 1)).view(placed.shape)
         return x - artifact[:, group, place]
 
 

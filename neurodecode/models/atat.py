@@ -81,7 +81,8 @@ class Atat(nn.Module):
 
     def agreement(self, x: Tensor, copied: Tensor) -> Tensor:
         """Correlation of patches with their copies, (batch, n_chans, n_times / 64)."""
-        x, copied = x.unflatten(-1, (-1, GATE)), copied.unflatten(-1, (-1, GATE))
+        patches = (*x.shape[:2], -1, GATE)
+        x, copied = x.reshape(patches), copied.reshape(patches)
         return functional.cosine_similarity(x, copied, dim=-1, eps=1e-4)
 
     def gate(self, agreement: Tensor) -> Tensor:
@@ -103,7 +104,7 @@ class Atat(nn.Module):
     def transform(self, x: Tensor, copied: Tensor, positions: Tensor | None) -> Tensor:
         """The artifact as the transformer sees it, (batch, n_chans, n_times)."""
         batch, n_chans, n_times = x.shape
-        pairs = torch.stack([x, copied], dim=2).unflatten(-1, (-1, self.patch))
+        pairs = torch.stack([x, copied], dim=2).view(batch, n_chans, 2, -1, self.patch)
         tokens = self.embed(pairs.transpose(2, 3).flatten(3))  #  (batch, n_chans, n_tokens, width)
         place = self.nowhere if positions is None else self.where(spherical_harmonics(positions))
         tokens = tokens + self.when + place.reshape(1, -1, 1, place.shape[-1])

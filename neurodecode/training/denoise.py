@@ -1,4 +1,4 @@
-"""Training of a denoiser: the options of ``[train]`` of the denoise paradigm are `fit_denoiser`'s."""
+"""Training of a denoiser; its choices are the options of ``[train]`` for the denoise paradigm."""
 
 import itertools
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Lightning modules of denoisers: how far a cleaned window is from the clean one, and from looking it."""
+"""Lightning modules of denoisers: cleaned windows must be the clean ones, and look like some."""
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -23,7 +23,8 @@ class DenoiserModule(pl.LightningModule):
     net
         Maps windows (batch, n_chans, n_times) and directions (n_chans, 3) to cleaned windows.
     lr
-        Learning rate at its highest; it rises for a twentieth of the steps and falls along a cosine.
+        Learning rate at its highest: it rises over a twentieth of the steps, then falls along a
+        cosine.
     weight_decay
         Of AdamW.
     n_steps
@@ -38,7 +39,7 @@ class DenoiserModule(pl.LightningModule):
         self._losses: list[Tensor] = []
         self._errors: list[Tensor] = []
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Loss of a batch."""
         noisy, clean, directions = batch
         loss = distance(self.net(noisy, directions), clean)
@@ -111,8 +112,8 @@ class AdversarialModule(DenoiserModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """A step of the net, and every other time one of the critic."""
         noisy, clean, directions = batch
-        of_net, of_critic = self.optimizers()  # type: ignore[attr-defined]
-        fall_net, fall_critic = self.lr_schedulers()  # type: ignore[union-attr, misc]
+        of_net, of_critic = cast(Any, self.optimizers())
+        fall_net, fall_critic = cast(Any, self.lr_schedulers())
         cleaned = self.net(noisy, directions)
         copied: Callable[[Tensor], Tensor] = self.net.copy  # type: ignore[assignment]
         loss = distance(cleaned, clean) + 0.5 * distance(copied(noisy), clean)
