@@ -4,10 +4,13 @@ Every cleaner gets the same recordings, fits itself to each of them as `neurodec
 is compared with the recording before anything was added. People are the unit of every interval.
 """
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +23,19 @@ from threadpoolctl import threadpool_limits
 from neurodecode.artifacts import CLEANERS, StreamingCleaner
 from neurodecode.artifacts.apply import clean, fit_cleaner, without_drift
 from neurodecode.artifacts.contaminate import Origin, contaminate
-from neurodecode.artifacts.mixing import Convention
+from neurodecode.artifacts.mixing import Convention, mixing_scale
 from neurodecode.artifacts.recording import brain_channels, put_back
-from neurodecode.core.errors import NeurodecodeError, SignalError
+from neurodecode.core.errors import ConfigError, NeurodecodeError, SignalError, UnknownName
+from neurodecode.core.options import check_options
 from neurodecode.core.seeding import generator
 from neurodecode.evaluation import denoising as measure
 from neurodecode.recordings import head
 from neurodecode.recordings.brain import MOTOR, TEN_TWENTY
+from neurodecode.recordings.cards import find_card, local_files, open_dataset
+from neurodecode.recordings.load import load_recordings
 from neurodecode.recordings.synthetic import Synthetic
+from neurodecode.results.provenance import cleaners_digest, library_versions
+from neurodecode.results.store import Store, writing
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
@@ -54,6 +62,86 @@ MONTAGES: Mapping[str, Sequence[str]] = {
         "Pz P2 P4 P6 P8 PO7 PO3 POz PO4 PO8 O1 Oz O2 Iz"
     ),
 }
+
+
+def bench(
+    cleaners: Sequence[str] | None,
+    runs: Path,
+    *,
+    sets: Sequence[str] = (),
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    n_people: int = 8,
+    kinds: Sequence[str] = KINDS,
+    snr: Sequence[str] = ("-7", "-2", "2"),
+    snr_convention: str = "power",
+    duration: float = 60.0,
+    n_workers: int = 1,
+    report: Report = lambda words, done, total: None,
+) -> tuple[pd.DataFrame, str]:
+    """Rows of `run_bench`, and a title; the arguments are those of ``neurodecode bench denoise``.
+
+    Raises
+    ------
+    ConfigError
+        For a cleaner, an option, a kind or a number that does not exist; nothing has been computed.
+    """
+    from neurodecode.experiment.choices import parse_value
+
+    options = _cleaner_options(cleaners, sets, parse_value)
+    for kind in kinds:
+        if kind not in KINDS:
+            raise UnknownName("kind of artifact", kind, KINDS)
+    ratios = [_number(text) for text in snr]
+    for ratio in ratios:
+        mixing_scale(1.0, 1.0, ratio, convention=snr_convention)  # type: ignore[arg-type]
+    if not 20 <= duration <= 3600:
+        raise ConfigError(f"--duration {duration:g} s is not between 20 s and an hour.")
+    if dataset is None:
+        people, what = simulated_people(n_people, duration=duration), "SIMULATED people"
+    else:
+        limits: dict[str, Any] = {"n_people": n_people, "duration": duration}
+        people = recorded_people(dataset, data_dir=data_dir, **limits)
+        what = f"people of {find_card(dataset, paradigm='mi').name}"
+    rows = run_bench(
+        make_trials(people, kinds=kinds, snr=ratios, snr_convention=snr_convention),  # type: ignore[arg-type]
+        {"none": {}, **options},
+        Store.open(runs).path / ".bench",
+        n_workers=n_workers,
+        n_people=n_people,
+        report=report,
+    )
+    n = rows["subject"].nunique()
+    return rows, f"{n} {what}, {duration:g} s each, with SIMULATED artifacts"
+
+
+def _cleaner_options(
+    cleaners: Sequence[str] | None, sets: Sequence[str], parse: Callable[[str], Any]
+) -> dict[str, dict[str, Any]]:
+    """Options of each cleaner, checked."""
+    names = [name for name in cleaners or CLEANERS.names() if name != "none"]
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for name in names:
+        CLEANERS.find(name)
+    for text in sets:
+        place, equals, value = text.partition("=")
+        name, dot, option = place.strip().partition(".")
+        if not (equals and dot and value):
+            raise ConfigError(f"--set {text}: write --set CLEANER.OPTION=VALUE.")
+        if name not in found:
+            raise UnknownName("cleaner of this benchmark", name, found)
+        found[name][option] = parse(value.strip())
+    for name, options in found.items():
+        if options:
+            check_options(CLEANERS.get(name), options, where=f"the cleaner {name}")
+    return found
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--snr {text} is not a number of dB. Write --snr=-7,-2,2.") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,6 +193,31 @@ def simulated_people(
         yield f"simulated {i + 1}", montage, raw.set_annotations(None)
 
 
+def recorded_people(
+    name: str, *, data_dir: str | None, n_people: int | None, duration: float = 60.0
+) -> Iterator[tuple[str, str, BaseRaw]]:
+    """People of a data set, taken for clean: the beginning of the first recording of each.
+
+    Parameters
+    ----------
+    name
+        Card or data set, as `neurodecode fit --dataset` takes it.
+    data_dir
+        Folder where the recordings lie.
+    n_people
+        The first so many; by default all.
+    duration
+        Of the beginning, s.
+    """
+    card = find_card(name, paradigm="mi")
+    with local_files(card, data_dir):
+        dataset = open_dataset(card, data_dir=data_dir)
+        for subject in dataset.subject_list[:n_people]:
+            raw = next(load_recordings(dataset, subject)).raw.copy().load_data()
+            raw.pick(brain_channels(raw)).crop(0, min(duration, raw.times[-1]), include_tmax=False)
+            yield f"{card.name} {subject}", f"{len(raw.ch_names)}", raw.set_annotations(None)
+
+
 def make_trials(
     people: Iterator[tuple[str, str, BaseRaw]],
     *,
@@ -148,12 +261,13 @@ def make_trials(
 def run_bench(
     trials: Iterator[list[Trial]],
     cleaners: Mapping[str, Mapping[str, Any]],
+    folder: Path,
     *,
     n_workers: int = 1,
     n_people: int = 0,
     report: Report = lambda words, done, total: None,
 ) -> pd.DataFrame:
-    """A row for each cleaner and trial.
+    """A row for each cleaner and trial; what a cleaner did to a person's trials is never redone.
 
     Parameters
     ----------
@@ -161,6 +275,9 @@ def run_bench(
         Of each person.
     cleaners
         Names of cleaners, each with its options; "none" does nothing.
+    folder
+        Keeps the rows of each person and cleaner, in a file of its own, under a name that changes
+        with the recording, the cleaner's source and options, and the libraries.
     n_workers
         Processes; each takes a person.
     n_people, report
@@ -173,7 +290,7 @@ def run_bench(
         cleaner could not clean the trial, or nothing.
     """
     rows: list[dict[str, Any]] = []
-    calls = (delayed(_one_person)(one, dict(cleaners)) for one in trials)
+    calls = (delayed(_one_person)(one, dict(cleaners), folder) for one in trials)
     done = Parallel(n_jobs=n_workers, return_as="generator", pre_dispatch=n_workers)(calls)
     for i, found in enumerate(done):
         rows += found
@@ -182,11 +299,25 @@ def run_bench(
 
 
 def _one_person(
-    trials: list[Trial], cleaners: dict[str, Mapping[str, Any]]
+    trials: list[Trial], cleaners: dict[str, Mapping[str, Any]], folder: Path
 ) -> list[dict[str, Any]]:
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
-    with threadpool_limits(1):
-        return [measures(trial, name, cleaners[name]) for trial in trials for name in cleaners]
+    recordings = hashlib.sha256()
+    for trial in trials:
+        recordings.update(np.ascontiguousarray(trial.noisy.get_data()).tobytes())
+        recordings.update(np.ascontiguousarray(trial.clean).tobytes())
+    rows: list[dict[str, Any]] = []
+    for name, options in cleaners.items():
+        words = [recordings.hexdigest(), cleaners_digest(), library_versions(), name, options]
+        key = hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()
+        path = folder / f"{key[:20]}.parquet"
+        if not path.exists():
+            with threadpool_limits(1), writing(path) as file:
+                found = [measures(trial, name, options) for trial in trials]
+                pd.DataFrame(found).to_parquet(file, index=False)
+        found_rows = pd.read_parquet(path).to_dict("records")
+        rows += [{str(k): v for k, v in row.items()} for row in found_rows]
+    return rows
 
 
 def measures(trial: Trial, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
