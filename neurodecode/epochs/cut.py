@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from mne.io import BaseRaw
+from numpy.typing import NDArray
 
 from neurodecode.core.errors import SignalError
 from neurodecode.epochs.epochset import EpochSet
@@ -71,18 +73,11 @@ def cut_epochs(
     starts, event = window_starts(
         onset, duration, sfreq=sfreq, tmin=tmin, n_times=n_times, stride=stride
     )
-    signal = recording.raw.get_data()
     kept = outside_bad_spans(recording.raw, starts, n_times)
     if outside == "drop":
-        kept &= (starts >= 0) & (starts + n_times <= signal.shape[1])
+        kept &= (starts >= 0) & (starts + n_times <= recording.raw.n_times)
     starts, event = starts[kept], event[kept]
-    try:
-        x = cut_windows(signal, starts, n_times=n_times, sfreq=sfreq)
-    except SignalError as error:
-        raise SignalError(f"{recording.name}: {error}") from None
-    finite_windows(x, recording.raw.ch_names, where=recording.name)
-    if baseline is not None:
-        x -= _baseline(signal, starts - round(tmin * sfreq), baseline, sfreq, recording.name)
+    x = _cut(recording.raw, starts, n_times, tmin=tmin, baseline=baseline, name=recording.name)
     quiet = quiet_windows(x, reject)
     x, event = x[quiet], event[quiet]
     n_dropped = int((~kept).sum() + (~quiet).sum())
@@ -107,6 +102,64 @@ def cut_epochs(
         ch_names=tuple(recording.raw.ch_names),
         sfreq=sfreq,
     )
+
+
+def cut_again(
+    raw: BaseRaw,
+    onset: NDArray[np.floating],
+    *,
+    n_times: int,
+    window: tuple[float, float] | None = None,
+    baseline: tuple[float, float] | None = None,
+    name: str,
+) -> NDArray[np.float32]:
+    """The windows that `cut_epochs` kept, from another signal of the same recording.
+
+    Whatever was decided by amplitude stays decided, so that signals are compared on the same
+    windows. No label is needed.
+
+    Parameters
+    ----------
+    raw
+        The other signal, preprocessed alike.
+    onset
+        First sample of each window, seconds in its recording: the column of the table.
+    n_times
+        Samples of a window.
+    window, baseline
+        As given to `cut_epochs`.
+    name
+        Of the recording, for messages.
+
+    Returns
+    -------
+    x
+        (n_epochs, n_chans, n_times), microvolts.
+    """
+    starts = np.rint(np.asarray(onset) * float(raw.info["sfreq"])).astype(np.int64)
+    tmin = window[0] if window else 0.0
+    return _cut(raw, starts, n_times, tmin=tmin, baseline=baseline, name=name)
+
+
+def _cut(
+    raw: BaseRaw,
+    starts: NDArray[np.integer],
+    n_times: int,
+    *,
+    tmin: float,
+    baseline: tuple[float, float] | None,
+    name: str,
+) -> NDArray[np.float32]:
+    """Windows that begin at `starts`, less their baseline, microvolts."""
+    signal, sfreq = raw.get_data(), float(raw.info["sfreq"])
+    try:
+        x = cut_windows(signal, starts, n_times=n_times, sfreq=sfreq)
+    except SignalError as error:
+        raise SignalError(f"{name}: {error}") from None
+    finite_windows(x, raw.ch_names, where=name)
+    if baseline is not None:
+        x -= _baseline(signal, starts - round(tmin * sfreq), baseline, sfreq, name)
+    return x
 
 
 def _whole_task(recording: Recording) -> tuple[float, float]:

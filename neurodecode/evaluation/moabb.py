@@ -19,13 +19,19 @@ def moabb_results(rows: pd.DataFrame) -> pd.DataFrame:
             "session": rows["session"],
             "channels": rows["n_chans"],
             "n_sessions": rows.groupby(["dataset", "subject"])["session"].transform("nunique"),
-            "dataset": rows["dataset"],
-            "pipeline": rows["model"].where(
-                rows["align"] == "none", rows["model"] + "+" + rows["align"]
-            ),
+            "dataset": [_dataset(*names) for names in rows[["dataset", "contaminated"]].to_numpy()],
+            "pipeline": [
+                "+".join([model, *(word for word in more if word != "none")])
+                for model, *more in rows[["model", "align", "clean"]].to_numpy()
+            ],
         }
     )
     return table.assign(evaluation=rows["protocol"], fold=rows["fold"], metric=rows["metric"])
+
+
+def _dataset(name: str, contaminated: str) -> str:
+    """MOABB groups by data set: one with artifacts added is another."""
+    return f"{name} (CONTAMINATED: {contaminated})" if contaminated else name
 
 
 def moabb_paradigm(choices: Mapping[str, Any], *, sfreq: float, scorer: str | None = None) -> Any:

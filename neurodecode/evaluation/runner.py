@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from neurodecode.alignment.align import align
 from neurodecode.core.errors import FitError
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
 from neurodecode.evaluation.metrics import score_all
 from neurodecode.evaluation.splits import Fold
 from neurodecode.results.rows import ResultRow
@@ -46,6 +48,8 @@ class Job:
         Choices of the training; empty for decoders that are not trained by us.
     align
         "none", or an aligner and its mode: "euclidean:causal".
+    clean
+        "none", or a cleaner and what it is fitted to; see `neurodecode.evaluation.cleaning`.
     seed
         Of everything random.
     shuffled
@@ -59,6 +63,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
     align: str = "none"
+    clean: str = "none"
     seed: int = 0
     shuffled: bool = False
     key: str
@@ -78,7 +83,7 @@ def job_key(data: str, code: str, versions: Mapping[str, str], fold: Fold, **cho
     fold
         Its indices enter, so that adding a subject is another fold.
     choices
-        Model, options, training, alignment, seed, metric.
+        Model, options, training, alignment, cleaning, seed, metric.
     """
     sha = hashlib.sha256()
     words = {"data": data, "code": code, "versions": dict(versions), **choices}
@@ -90,7 +95,10 @@ def job_key(data: str, code: str, versions: Mapping[str, str], fold: Fold, **cho
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What all jobs of a run share: its words for the rows, and the data."""
+    """What all jobs of a run share: its words for the rows, and the data.
+
+    `continuous` is there only where something is cleaned; `contaminated` says with what, if so.
+    """
 
     epochs: EpochSet
     paradigm: str
@@ -98,6 +106,8 @@ class Task:
     protocol: str
     metric: str
     simulated: bool
+    contaminated: str = ""
+    continuous: Continuous | None = None
 
 
 def run_jobs(
@@ -119,7 +129,8 @@ def run_jobs(
     run
         Where it is kept.
     n_workers
-        Processes; each takes a fold with an alignment, and shares the windows in memory.
+        Processes; each takes a fold with an alignment and a cleaning, and shares the windows in
+        memory. Alignments that share a cleaner fitted in the fold stay together.
     on_done
         Called after each job with its row and whether it was fitted now.
 
@@ -128,24 +139,29 @@ def run_jobs(
     FitError
         If a decoder cannot be fitted, or a worker process is killed.
     """
-    units: dict[tuple[str, str], list[Job]] = {}
+    units: dict[tuple[str, str, str], list[Job]] = {}
     for job in jobs:
         row = run.read_row(job.key)
         if row is None and run.adopt(job.key):
             row = run.read_row(job.key)
         if row is None:
-            units.setdefault((job.fold.name, job.align), []).append(job)
+            align = "" if _fitted_in_fold(job.clean) else job.align
+            units.setdefault((job.fold.name, job.clean, align), []).append(job)
         else:
             on_done(job, row, False)
     n_workers = min(n_workers, len(units))
     n_threads = max(1, (os.cpu_count() or 1) // max(1, n_workers))
-    if n_workers <= 1:
-        for unit in units.values():
-            run_unit(task, unit, run, n_threads, on_done)
-        return
-    parallel = Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
-    calls = (delayed(run_unit)(task, unit, run, n_threads) for unit in units.values())
     try:
+        tasks = _tasks(task, dict.fromkeys(clean for _, clean, _ in units), n_workers)
+        if n_workers <= 1:
+            for (_, clean, _), unit in units.items():
+                run_unit(tasks[clean], unit, run, n_threads, on_done)
+            return
+        parallel = Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
+        calls = (
+            delayed(run_unit)(tasks[clean], unit, run, n_threads)
+            for (_, clean, _), unit in units.items()
+        )
         for done in parallel(calls):
             for job, row in done:
                 on_done(job, row, True)
@@ -156,6 +172,24 @@ def run_jobs(
         ) from error
 
 
+def _fitted_in_fold(clean: str) -> bool:
+    return clean != "none" and not CleanWord.parse(clean).own
+
+
+def _tasks(task: Task, words: Iterable[str], n_workers: int) -> dict[str, Task]:
+    """The data for each word of cleaning: recordings only where a fold fits its own cleaner."""
+    tasks = {}
+    for word in words:
+        tasks[word] = task
+        if not _fitted_in_fold(word):
+            tasks[word] = replace(task, continuous=None)
+            if word != "none":
+                assert task.continuous is not None, "recordings are kept where they are cleaned"
+                x = own_windows(task.epochs, task.continuous, word, n_workers=n_workers)
+                tasks[word] = replace(tasks[word], epochs=replace(task.epochs, x=x))
+    return tasks
+
+
 def run_unit(
     task: Task,
     jobs: Sequence[Job],
@@ -163,16 +197,22 @@ def run_unit(
     n_threads: int,
     on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
 ) -> list[tuple[Job, ResultRow]]:
-    """Do the jobs of one fold and alignment; the windows are aligned once."""
+    """Do the jobs of one fold and cleaning; the windows are cleaned once, and aligned once."""
     done = []
+    fold, clean = jobs[0].fold, jobs[0].clean
     # Covariances are small: BLAS threads gain nothing there, and on a busy machine they wait for
     # each other (measured: a fit of 1 s took 9 s).
     with threadpool_limits(1, user_api="blas"), torch_threads(n_threads):
-        x_train, x_test = aligned_windows(task.epochs, jobs[0].fold, jobs[0].align)
-        for job in jobs:
-            row = run_job(task, job, run, x_train, x_test)
-            done.append((job, row))
-            on_done(job, row, True)
+        if _fitted_in_fold(clean):
+            assert task.continuous is not None, "recordings are kept where they are cleaned"
+            x = fold_windows(task.epochs, task.continuous, clean, fold)
+            task = replace(task, epochs=replace(task.epochs, x=x))
+        for spec, same in groupby(jobs, key=lambda job: job.align):
+            x_train, x_test = aligned_windows(task.epochs, fold, spec)
+            for job in same:
+                row = run_job(task, job, run, x_train, x_test)
+                done.append((job, row))
+                on_done(job, row, True)
     return done
 
 
@@ -236,6 +276,7 @@ def run_job(
         session=fold.session,
         model=job.model,
         align=job.align,
+        clean=job.clean,
         seed=job.seed,
         labels="shuffled" if job.shuffled else "true",
         metric=task.metric,
@@ -252,6 +293,7 @@ def run_job(
         predict_time=predict_time,
         history=decoder.history_,
         simulated=task.simulated,
+        contaminated=task.contaminated,
     )
     checkpoint.save(decoder, run.checkpoint_file(job.key))
     run.write_fold(row, predictions_table(epochs, fold, proba))

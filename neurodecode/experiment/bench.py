@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from mne.io import BaseRaw
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -38,6 +37,7 @@ from neurodecode.results.provenance import cleaners_digest, library_versions
 from neurodecode.results.store import Store, writing
 
 Array = NDArray[np.float64]
+BaseRaw = Any  # mne.io.BaseRaw: recordings come from rooms where MNE is at home
 Report = Callable[[str, int, int], None]
 
 KINDS = ("eog", "emg", "both")

@@ -1,15 +1,20 @@
-"""From the chosen data sets to one EpochSet."""
+"""From the chosen data sets to one EpochSet, and to the recordings that cleaners need."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from neurodecode.artifacts.contaminate import Origin, contaminate
 from neurodecode.core.errors import RecordingError, SignalError, UnknownName
-from neurodecode.epochs.cut import cut_epochs
+from neurodecode.core.options import keywords
+from neurodecode.epochs.cut import cut_again, cut_epochs
 from neurodecode.epochs.epochset import EpochSet, join
-from neurodecode.preprocess.chain import preprocess
+from neurodecode.evaluation.cleaning import Continuous, Part
+from neurodecode.preprocess.chain import finish, prepare, preprocess, with_eog
 from neurodecode.recordings.cards import Card, find_card, local_files, open_dataset
-from neurodecode.recordings.load import load_recordings
+from neurodecode.recordings.load import Recording, load_recordings
 
 Report = Callable[[str, int, int], None]
 
@@ -31,10 +36,36 @@ def load_epochs(
     report
         Called with words, subjects done and subjects in all.
     """
+    return load_data(choices, n_subjects=n_subjects, report=report)[0]
+
+
+def load_data(
+    choices: Mapping[str, Any],
+    *,
+    n_subjects: int | None = None,
+    report: Report = lambda words, done, total: None,
+) -> tuple[EpochSet, Continuous | None]:
+    """As `load_epochs`, and the recordings themselves where a cleaner will need them.
+
+    The windows are those of recordings that were not cleaned, whatever `choices` say.
+    """
     data = choices["data"]
     cards = [find_card(name, paradigm=choices["paradigm"]) for name in data["dataset"]]
-    sets = [_load_one(card, choices, n_subjects, report) for card in cards]
-    return join(sets, channels="common" if len(sets) > 1 else "same")
+    pairs = [_load_one(card, choices, n_subjects, report) for card in cards]
+    channels = "common" if len(pairs) > 1 else "same"
+    epochs = join([windows for windows, _ in pairs], channels=channels)
+    if set(choices["evaluation"]["clean"]) == {"none"}:
+        return epochs, None
+    ends = np.cumsum([len(part.index) for _, parts in pairs for part in parts])
+    return epochs, Continuous(
+        parts=[
+            replace(part, index=part.index + end - len(part.index))
+            for part, end in zip((p for _, parts in pairs for p in parts), ends, strict=True)
+        ],
+        options=choices["clean"],
+        finish=_for(finish, choices["preprocess"]),
+        cut=_for(cut_again, choices["epochs"]),
+    )
 
 
 def count_subjects(choices: Mapping[str, Any]) -> int:
@@ -93,46 +124,80 @@ def classes_of(dataset: Any, card: Card, wanted: Sequence[str] | None) -> list[s
 
 def _load_one(
     card: Card, choices: Mapping[str, Any], n_subjects: int | None, report: Report
-) -> EpochSet:
+) -> tuple[EpochSet, list[Part]]:
     data = choices["data"]
     with local_files(card, data["data_dir"]):
         dataset = open_dataset(card, data_dir=data["data_dir"])
         subjects = subjects_of(dataset, data["subjects"])[:n_subjects]
         classes = classes_of(dataset, card, data["events"])
-        sets: list[EpochSet] = []
+        pairs: list[tuple[EpochSet, Part | None]] = []
         for i, subject in enumerate(subjects):
             report(f"reading {card.name}", i, len(subjects))
-            sets += load_subject(dataset, subject, classes, choices)
+            pairs += load_subject(dataset, subject, classes, choices)
         report(f"reading {card.name}", len(subjects), len(subjects))
-    if not sets:
+    if not pairs:
         raise RecordingError(f"{card.name} has no subject to load.")
-    return join(sets)
+    return join([epochs for epochs, _ in pairs]), [part for _, part in pairs if part is not None]
 
 
 def load_subject(
     dataset: Any, subject: Any, classes: Sequence[str], choices: Mapping[str, Any]
-) -> list[EpochSet]:
+) -> list[tuple[EpochSet, Part | None]]:
     """Windows of each recording of one subject; recordings without an event are passed over.
+
+    With each, the recording before its band, where a cleaner will need it.
 
     Raises
     ------
     SignalError
         If no recording of the subject holds an event, or one cannot give what is asked.
     """
-    sets = []
+    pairs = []
     for recording in load_recordings(dataset, subject, events=classes):
         if not recording.label:
             continue
         try:
-            raw = preprocess(recording.raw, **choices["preprocess"])
+            raw, part = _ready(recording, choices)
         except (SignalError, UnknownName) as error:
             raise SignalError(f"{recording.name}: {error}") from None
         epochs = cut_epochs(replace(recording, raw=raw), classes, **choices["epochs"])
         if len(epochs):
-            sets.append(epochs)
-    if not sets:
+            if part is not None:
+                part = replace(part, index=np.arange(len(epochs)))
+            pairs.append((epochs, part))
+    if not pairs:
         raise SignalError(
             f"Subject {subject} of {dataset.code} has no window of {', '.join(classes)} that is "
             f"kept. Check data.events and epochs.reject, or leave the subject out with --subjects."
         )
-    return sets
+    return pairs
+
+
+def _ready(recording: Recording, choices: Mapping[str, Any]) -> tuple[Any, Part | None]:
+    """The preprocessed recording; and, where a cleaner will need it, what it was before its band.
+
+    Artifacts are added before anything could clean them.
+    """
+    options, added = choices["preprocess"], choices["contaminate"]
+    keep = set(choices["evaluation"]["clean"]) != {"none"}
+    if not keep and not added:
+        return preprocess(recording.raw, **options), None
+    raw = prepare(recording.raw, **_for(prepare, options))
+    names = tuple(raw.ch_names)
+    if keep:
+        raw = with_eog(raw, recording.raw, **_for(with_eog, options))
+    if added:
+        origin = Origin(recording.dataset, recording.subject, recording.session, recording.run)
+        raw = contaminate(raw, names, origin, filter=options["filter"], **added)
+    ready = finish(raw.copy().pick(list(names)), **_for(finish, options))
+    if not keep:
+        return ready, None
+    marks = raw.annotations.description
+    neutral = [str(text).lower().startswith(("bad", "edge")) for text in marks]
+    raw.set_annotations(raw.annotations[neutral])  # the others are the labels
+    return ready, Part(name=recording.name, raw=raw, ch_names=names, index=np.arange(0))
+
+
+def _for(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options that a function takes."""
+    return {name: options[name] for name in keywords(function) if name in options}

@@ -8,16 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neurodecode.artifacts import CLEANERS
+from neurodecode.artifacts.contaminate import in_words
 from neurodecode.core.errors import SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.cleaning import CleanWord, Continuous, training_parts
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import make_folds
 from neurodecode.experiment.choices import Tree, to_toml
-from neurodecode.experiment.data import Report, count_subjects, load_epochs
+from neurodecode.experiment.data import Report, count_subjects, load_data, load_epochs
 from neurodecode.models import MODELS
 from neurodecode.recordings.cards import find_card
-from neurodecode.results.provenance import environment, library_versions, source_digest
+from neurodecode.results.provenance import (
+    cleaners_digest,
+    environment,
+    library_versions,
+    source_digest,
+)
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run, Store
 
@@ -51,7 +59,8 @@ class Plan:
         """Name of the run's folder: the same choices on the same data give the same name."""
         words = json.dumps(self.choices, sort_keys=True, default=list)
         digest = hashlib.sha256(words.encode()).hexdigest()[:8]
-        return "-".join([self.task.paradigm, self.task.dataset, self.task.protocol, digest])
+        added = ["contaminated"] if self.task.contaminated else []
+        return "-".join([self.task.paradigm, self.task.dataset, self.task.protocol, *added, digest])
 
 
 def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
@@ -74,10 +83,33 @@ def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
     return counts
 
 
-def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
-    """All folds, alignments, decoders and seeds of a run, each with its key."""
+def build_cleaners(choices: Tree) -> list[str]:
+    """Build every cleaner that is named, fit none: their names.
+
+    Raises
+    ------
+    NeurodecodeError
+        If one cannot be built.
+    """
+    words = (CleanWord.parse(word).name for word in choices["evaluation"]["clean"])
+    names = [name for name in dict.fromkeys(words) if name != "none"]
+    for name in names:
+        CLEANERS.get(name)(**choices["clean"].get(name, {}))
+    return names
+
+
+def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = None) -> Plan:
+    """All folds, alignments, cleaners, decoders and seeds of a run, each with its key.
+
+    Parameters
+    ----------
+    choices
+        As `resolve` returns them.
+    epochs, continuous
+        As `load_data` returns them.
+    """
     evaluation = choices["evaluation"]
-    align, seeds = list(evaluation["align"]), evaluation["seeds"]
+    align, clean, seeds = list(evaluation["align"]), list(evaluation["clean"]), evaluation["seeds"]
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     counts = {name: int((epochs.y == c).sum()) for c, name in enumerate(epochs.classes)}
     if min(counts.values()) < 2:
@@ -93,6 +125,8 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
         protocol=evaluation["protocol"],
         metric=evaluation["metric"],
         simulated=any(card.simulated for card in _cards(choices)),
+        contaminated=in_words(choices["contaminate"]),
+        continuous=continuous,
     )
     folds = make_folds(
         epochs,
@@ -100,6 +134,12 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
         n_folds=evaluation["n_folds"],
         order=evaluation["order"],
     )
+    build_cleaners(choices)
+    for word in clean:
+        if continuous is not None and word != "none" and not CleanWord.parse(word).own:
+            for fold in folds:
+                training_parts(continuous, fold, word)  # before anything is fitted
+    cleaning = {word: _cleaning_key(choices, continuous, word) for word in clean}
     data, versions = epochs.digest(), library_versions()
     shuffled = evaluation["shuffle_labels"]
     jobs = []
@@ -117,20 +157,53 @@ def make_plan(choices: Tree, epochs: EpochSet) -> Plan:
             Job(
                 fold=fold,
                 align=a,
+                clean=word,
                 seed=seed,
                 key=job_key(
-                    data, code, versions, fold, align=a, seed=seed, metric=task.metric, **own
+                    data,
+                    code,
+                    versions,
+                    fold,
+                    align=a,
+                    seed=seed,
+                    metric=task.metric,
+                    **cleaning[word],
+                    **own,
                 ),
                 **own,
             )
             for fold in folds
+            for word in clean
             for a in align
             for seed in (seeds if net or shuffled else seeds[:1])
         ]
     order = {fold.name: i for i, fold in enumerate(folds)}
     # fold by fold, so that a run stopped half-way compares all decoders on what it has
-    jobs.sort(key=lambda job: (order[job.fold.name], align.index(job.align)))
+    jobs.sort(
+        key=lambda job: (order[job.fold.name], clean.index(job.clean), align.index(job.align))
+    )
     return Plan(choices=choices, task=task, data=data, jobs=jobs, n_params=n_params)
+
+
+def _cleaning_key(choices: Tree, continuous: Continuous | None, word: str) -> dict[str, Any]:
+    """What the key of a fold must hold of its cleaning; nothing where there is none.
+
+    A cleaner sees samples between the windows, and before the band; and files that options name.
+    """
+    if word == "none":
+        return {}
+    assert continuous is not None, "recordings are kept where they are cleaned"
+    options = choices["clean"].get(CleanWord.parse(word).name, {})
+    files = [Path(v) for v in options.values() if isinstance(v, str) and Path(v).is_file()]
+    return {
+        "clean": word,
+        "clean_options": options,
+        "clean_files": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
+        "clean_code": cleaners_digest(),
+        "recordings": continuous.digest(),
+        "preprocess": choices["preprocess"],
+        "epochs": choices["epochs"],
+    }
 
 
 def fit(
@@ -156,7 +229,7 @@ def fit(
         Called while reading, when the plan is made, and after each job.
     """
     store = Store.open(runs)
-    plan = make_plan(choices, load_epochs(choices, report=report))
+    plan = make_plan(choices, *load_data(choices, report=report))
     run = store.run(plan.run_id)
     meta = {
         "paradigm": plan.task.paradigm,
@@ -168,6 +241,7 @@ def fit(
         "sfreq": plan.task.epochs.sfreq,
         "n_windows": len(plan.task.epochs),
         "simulated": plan.task.simulated,
+        "contaminated": plan.task.contaminated,
         "data": plan.data,
         "folds": [job.key for job in plan.jobs],
         **environment(),
@@ -181,16 +255,16 @@ def fit(
 
 
 def default_workers(plan: Plan) -> int:
-    """One process per core where folds of nets are trained on the CPU.
+    """One process per core where nets are trained, or recordings cleaned, on the CPU.
 
     A net of this size gains little from a second thread, and a second fold gains a core. Without
-    a net, starting processes takes longer than the folds.
+    a net or a cleaner, starting processes takes longer than the folds.
     """
     from neurodecode.training.net import choose_device  # here: it takes torch
 
-    has_net = any(n > 0 for n in plan.n_params.values())
+    slow = any(n > 0 for n in plan.n_params.values()) or plan.task.continuous is not None
     on_cpu = choose_device(plan.choices["train"].get("device", "auto")).type == "cpu"
-    return (os.cpu_count() or 1) if has_net and on_cpu else 1
+    return (os.cpu_count() or 1) if slow and on_cpu else 1
 
 
 def preview(choices: Tree, *, report: Report = lambda words, done, total: None) -> dict[str, Any]:
@@ -214,6 +288,10 @@ def preview(choices: Tree, *, report: Report = lambda words, done, total: None) 
         "window": f"{spec.n_chans} channels x {spec.n_times} samples at {spec.sfreq:g} Hz",
         "models": build_models(choices, spec),
     }
+    if added := in_words(choices["contaminate"]):
+        facts["contaminated"] = added
+    if cleaners := build_cleaners(choices):
+        facts["cleaners"] = ", ".join(cleaners)
     if choices["evaluation"]["protocol"] == "cross-subject":
         facts["folds"] = choices["evaluation"]["n_folds"] or n_subjects
     return facts

@@ -1,19 +1,24 @@
 """Everything between a recording and its windows, in one fixed order.
 
 channels, bad channels, notch, band, rate, reference. The keyword-only parameters of `preprocess`
-are the options of ``[preprocess]`` in a pipeline file.
+are the options of ``[preprocess]`` in a pipeline file. What removes artifacts stands between
+`prepare` (up to the notch) and `finish` (from the band on): it needs the broadband signal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import mne
 from mne.io import BaseRaw
 
 from neurodecode.core.errors import SignalError, UnknownName
-from neurodecode.preprocess.bad_channels import handle_bad_channels
+from neurodecode.preprocess.bad_channels import find_bad_channels, handle_bad_channels
 from neurodecode.preprocess.filter import filter_causal, filter_zero_phase, resample_raw
 from neurodecode.signal.filters import check_band
+
+BadChannels = Literal["stop", "interpolate", "keep"]
+Filter = Literal["zero-phase", "causal"]
+Reference = Literal["none", "average"] | Sequence[str]
 
 
 def preprocess(
@@ -21,12 +26,12 @@ def preprocess(
     *,
     channels: Sequence[str] | None = None,
     drop: Sequence[str] = (),
-    bad_channels: Literal["stop", "interpolate", "keep"] = "stop",
+    bad_channels: BadChannels = "stop",
     notch: float | None = None,
     band: tuple[float | None, float | None] | None = None,
-    filter: Literal["zero-phase", "causal"] = "zero-phase",  # the word of the pipeline file
+    filter: Filter = "zero-phase",  # the word of the pipeline file
     resample: float | None = None,
-    reference: Literal["none", "average"] | Sequence[str] = "none",
+    reference: Reference = "none",
 ) -> BaseRaw:
     """Brain channels of a recording, filtered, resampled and referenced.
 
@@ -59,20 +64,88 @@ def preprocess(
     SignalError
         If the recording cannot give what is asked.
     """
+    if band is not None:  # before anything is filtered
+        check_band(*band, sfreq=float(raw.info["sfreq"]))
+    prepared = prepare(
+        raw, channels=channels, drop=drop, bad_channels=bad_channels, notch=notch, filter=filter
+    )
+    return finish(prepared, band=band, filter=filter, resample=resample, reference=reference)
+
+
+def prepare(
+    raw: BaseRaw,
+    *,
+    channels: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+    bad_channels: BadChannels = "stop",
+    notch: float | None = None,
+    filter: Filter = "zero-phase",
+) -> BaseRaw:
+    """The first half of `preprocess`, a new Raw: channels, bad channels, notch."""
     raw = _pick(raw, channels, drop)
     handle_bad_channels(raw, bad_channels)
+    _run(filter)(raw, notch=notch, band=None)
+    return raw
+
+
+def finish(
+    raw: BaseRaw,
+    *,
+    band: tuple[float | None, float | None] | None = None,
+    filter: Filter = "zero-phase",
+    resample: float | None = None,
+    reference: Reference = "none",
+) -> BaseRaw:
+    """The second half of `preprocess`, a new Raw: band, rate, reference."""
+    raw = raw.copy().load_data()
     sfreq = float(raw.info["sfreq"])
     if band is not None:
         check_band(*band, sfreq=sfreq)
-    if filter == "causal":
-        filter_causal(raw, notch=notch, band=band)
-    else:
-        filter_zero_phase(raw, notch=notch, band=band)
+    _run(filter)(raw, notch=None, band=band)
     if resample is not None and resample != sfreq:
         raw = resample_raw(raw, resample, causal=filter == "causal", band=band)
     if reference != "none":
         _set_reference(raw, reference)
     return raw
+
+
+def with_eog(
+    raw: BaseRaw,
+    recording: BaseRaw,
+    *,
+    drop: Sequence[str] = (),
+    notch: float | None = None,
+    filter: Filter = "zero-phase",
+) -> BaseRaw:
+    """A prepared recording and, behind its channels, the eye channels it was made with.
+
+    Cleaners predict artifacts from them; decoders never get them.
+
+    Parameters
+    ----------
+    raw
+        From `prepare`; it is left as it was.
+    recording
+        What `prepare` was given. Its usable EOG channels are added: not those dropped, flat, not
+        finite or marked bad.
+    drop, notch, filter
+        As given to `prepare`.
+    """
+    types = zip(recording.ch_names, recording.get_channel_types(), strict=True)
+    names = [n for n, kind in types if kind == "eog" and n not in {*raw.ch_names, *drop}]
+    if not names:
+        return raw
+    eog = recording.copy().pick(names).load_data()
+    good = [name for name in names if name not in find_bad_channels(eog)]
+    if not good:
+        return raw
+    eog.pick(good)
+    _run(filter)(eog, notch=notch, band=None)
+    return raw.copy().add_channels([eog], force_update_info=True)
+
+
+def _run(filter: Filter) -> Callable[..., None]:
+    return filter_causal if filter == "causal" else filter_zero_phase
 
 
 def _pick(raw: BaseRaw, channels: Sequence[str] | None, drop: Sequence[str]) -> BaseRaw:

@@ -5,12 +5,14 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import neurodecode
+from neurodecode.models import DENOISERS
 
 PACKAGE = Path(neurodecode.__file__).parent
 
@@ -19,6 +21,9 @@ LIBRARIES = (
     "braindecode",
 )  # fmt: skip
 """Libraries whose version could change a score."""
+
+PARTS = {"models", "artifacts"}
+"""Rooms of interchangeable parts: a fold's key covers those that the fold runs through."""
 
 SHOWS_ONLY = {"cli.py", "results", "explain", "online"}
 """Rooms that cannot change a score: editing them keeps finished folds."""
@@ -51,9 +56,25 @@ def source_digest(model_module: str) -> str:
     files = {
         path
         for path in PACKAGE.rglob("*.py")
-        if (room := path.relative_to(PACKAGE).parts[0]) not in SHOWS_ONLY and room != "models"
+        if path.relative_to(PACKAGE).parts[0] not in SHOWS_ONLY | PARTS
     }
     files |= _model_files(model_module.rpartition(".")[2], set())
+    return _digest(files)
+
+
+@cache
+def cleaners_digest() -> str:
+    """Digest of everything a cleaner is made of: source, networks and shipped weights.
+
+    So an edit to a cleaner is another key for what was cleaned, and for nothing else.
+    """
+    files = {path for path in (PACKAGE / "artifacts").rglob("*") if path.is_file()}
+    for name in DENOISERS.names():
+        files |= _model_files(DENOISERS.find(name).module.rpartition(".")[2], set())
+    return _digest(path for path in files if path.suffix != ".pyc")
+
+
+def _digest(files: Iterable[Path]) -> str:
     sha = hashlib.sha256()
     for path in sorted(files):
         sha.update(str(path.relative_to(PACKAGE)).encode() + path.read_bytes())

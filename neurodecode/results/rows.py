@@ -20,6 +20,8 @@ class ResultRow:
         Of the test windows; "*" where there are several.
     model, align, seed
         The decoder, the alignment of the test subject, and the seed of everything random.
+    clean
+        The cleaner and what it was fitted to, or "none".
     labels
         "true", or "shuffled" for a control that must score at chance.
     metric, score
@@ -27,17 +29,19 @@ class ResultRow:
     scores
         Every metric that the predictions allow.
     n_train, n_test, n_chans, n_times, n_classes
-        Sizes.
+        Sizes: windows, channels, samples, classes. A denoiser has no classes, and `n_train` people.
     sfreq
         Hz.
     n_params
         Trainable parameters; 0 for decoders that have none.
     fit_time, predict_time
-        Seconds for the fit, and for one window at test.
+        Seconds for the decoder's fit, and for one window at test; cleaning is not in them.
     history
         Per epoch of training: name to values; empty for decoders that have none.
     simulated
         Whether the recordings were simulated.
+    contaminated
+        Artifacts that were added to the recordings, in words; empty where none were.
     """
 
     key: str
@@ -65,6 +69,8 @@ class ResultRow:
     predict_time: float
     history: dict[str, list[float]]
     simulated: bool
+    clean: str = "none"
+    contaminated: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The row for JSON."""

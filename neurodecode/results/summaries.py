@@ -8,8 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-PIPELINE = ["model", "align"]
-"""What is compared: a decoder with an alignment."""
+PIPELINE = ["model", "align", "clean"]
+"""What is compared: a decoder with an alignment and a cleaner."""
+
+Pipeline = tuple[str, str, str]
 
 
 PROPORTIONS = {"balanced_accuracy", "accuracy", "roc_auc", "f1"}
@@ -28,7 +30,7 @@ def unit_scores(rows: pd.DataFrame) -> pd.DataFrame:
     """Mean score of every pipeline on every unit (test subject, or fold where it has several).
 
     Seeds, sessions and folds of a subject are averaged first, so a subject with more sessions
-    counts once. Units down, pipelines (model, align) across.
+    counts once. Units down, pipelines (model, align, clean) across.
     """
     unit = rows["subject"].where(rows["subject"] != "*", rows["fold"])
     table = rows.assign(unit=rows["dataset"] + ":" + unit).pivot_table(
@@ -41,7 +43,7 @@ def unit_scores(rows: pd.DataFrame) -> pd.DataFrame:
 def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFrame:
     """One line per pipeline: score with spread and interval, paired test, cost.
 
-    Columns: model, align, score (mean over units), sd (over units), low and high (95 %
+    Columns: model, align, clean, score (mean over units), sd (over units), low and high (95 %
     Student's t interval of the mean), seed_sd (of the mean score over seeds), n_units, gain
     (mean paired difference to the pipeline `against`), effect (that over its standard deviation),
     p (Holm-corrected), n_params, fit_time (s, median over folds), predict_ms (one window).
@@ -62,7 +64,7 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
     lines = []
     for name in names:
         values = scores[name].dropna().to_numpy()
-        own = rows[(rows["model"] == name[0]) & (rows["align"] == name[1])]
+        own = rows[(rows[PIPELINE] == list(name)).all(axis=1)]
         low, high = interval(values)
         if rows["metric"].iloc[0] in PROPORTIONS:
             low, high = max(low, 0.0), min(high, 1.0)
@@ -71,6 +73,7 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
             {
                 "model": name[0],
                 "align": name[1],
+                "clean": name[2],
                 "score": values.mean(),
                 "sd": values.std(ddof=1) if values.size > 1 else np.nan,
                 "low": low,
@@ -88,12 +91,12 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
     return pd.DataFrame(lines)
 
 
-def pipelines_of(scores: pd.DataFrame) -> list[tuple[str, str]]:
-    """The columns of `unit_scores`: (model, align)."""
-    return [(str(name[0]), str(name[1])) for name in scores.columns.to_list()]
+def pipelines_of(scores: pd.DataFrame) -> list[Pipeline]:
+    """The columns of `unit_scores`: (model, align, clean)."""
+    return [(str(name[0]), str(name[1]), str(name[2])) for name in scores.columns.to_list()]
 
 
-def reference_pipeline(scores: pd.DataFrame, against: str | None) -> tuple[str, str]:
+def reference_pipeline(scores: pd.DataFrame, against: str | None) -> Pipeline:
     """The pipeline that others are compared with: the named model's first, or the first of all."""
     names = pipelines_of(scores)
     return next((name for name in names if name[0] == against), names[0])
@@ -114,10 +117,10 @@ def pairs(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def label(pipeline: tuple[str, str]) -> str:
+def label(pipeline: Pipeline) -> str:
     """A pipeline in one word."""
-    model, align = pipeline
-    return model if align == "none" else f"{model} + {align}"
+    model, *more = pipeline
+    return " + ".join([model, *(word for word in more if word != "none")])
 
 
 class PairedTest:
@@ -198,7 +201,7 @@ def chance(rows: pd.DataFrame) -> tuple[float, float]:
     first = rows.iloc[0]
     if first["metric"] not in ("accuracy", "balanced_accuracy"):
         return {"roc_auc": 0.5, "kappa": 0.0}.get(first["metric"], np.nan), np.nan
-    once = rows[(rows["model"] == first["model"]) & (rows["align"] == first["align"])]
+    once = rows[(rows[PIPELINE] == first[PIPELINE]).all(axis=1)]
     n = int(once[once["seed"] == once["seed"].iloc[0]]["n_test"].sum())
     level = 1 / int(first["n_classes"])
     return level, float(stats.binom.ppf(0.95, n, level) / n)

@@ -63,5 +63,6 @@ def tiny_epochs(tiny_choices: dict[str, Any]) -> EpochSet:
 @pytest.fixture
 def loaded(tiny_epochs: EpochSet, monkeypatch: pytest.MonkeyPatch) -> Iterator[EpochSet]:
     """The data set is not simulated again by each test that fits."""
-    monkeypatch.setattr("neurodecode.experiment.fit.load_epochs", lambda *_, **__: tiny_epochs)
+    data = (tiny_epochs, None)
+    monkeypatch.setattr("neurodecode.experiment.fit.load_data", lambda *_, **__: data)
     return tiny_epochs

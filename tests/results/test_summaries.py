@@ -9,10 +9,10 @@ from neurodecode.results import summaries
 def rows(scores: dict[str, list[float]], **more: object) -> pd.DataFrame:
     lines = [
         {
-            "model": model, "align": "none", "seed": 0, "dataset": "d", "fold": f"subject={i}",
-            "subject": str(i), "session": "0", "score": score, "metric": "accuracy",
-            "n_test": 20, "n_classes": 2, "n_params": 0, "fit_time": 1.0, "predict_time": 0.001,
-            **more,
+            "model": model, "align": "none", "clean": "none", "seed": 0, "dataset": "d",
+            "fold": f"subject={i}", "subject": str(i), "session": "0", "score": score,
+            "metric": "accuracy", "n_test": 20, "n_classes": 2, "n_params": 0, "fit_time": 1.0,
+            "predict_time": 0.001, **more,
         }
         for model, values in scores.items()
         for i, score in enumerate(values)
@@ -22,7 +22,7 @@ def rows(scores: dict[str, list[float]], **more: object) -> pd.DataFrame:
 
 def test_a_subject_with_more_sessions_counts_once() -> None:
     table = pd.concat([rows({"m": [0.5, 0.9]}), rows({"m": [0.7]}, session="1")])
-    assert summaries.unit_scores(table)[("m", "none")].tolist() == pytest.approx([0.6, 0.9])
+    assert summaries.unit_scores(table)[("m", "none", "none")].tolist() == pytest.approx([0.6, 0.9])
     assert summaries.leaderboard(table)["score"][0] == pytest.approx(0.75)
 
 
