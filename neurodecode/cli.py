@@ -27,13 +27,16 @@ app = typer.Typer(
     add_completion=True,
 )
 
+bench_app = typer.Typer(help="Measure parts of neurodecode against each other.")
+app.add_typer(bench_app, name="bench", no_args_is_help=True)
+
 RUNS = Path("runs")
 MOST_SUBJECTS = 10_000  # of one range of --subjects; more is a slip of the finger
 
 # What Typer raises for an option or argument that it does not take; it exports the subclass only.
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
-Paradigm = Annotated[str, typer.Option(help="mi, p300, ssvep, seizure or state.")]
+Paradigm = Annotated[str, typer.Option(help="mi, p300, ssvep, seizure, state or denoise.")]
 Pipeline = Annotated[Path | None, typer.Option("-c", "--config", help="Pipeline file (TOML).")]
 Sets = Annotated[
     list[str] | None,
@@ -48,6 +51,7 @@ class Kind(StrEnum):
 
     models = "models"
     aligners = "aligners"
+    cleaners = "cleaners"
     augmentations = "augmentations"
     datasets = "datasets"
     paradigms = "paradigms"
@@ -73,6 +77,9 @@ def fit(
     align: Annotated[
         str | None, typer.Option(help="none, euclidean:causal, riemannian:batch, ...; or several.")
     ] = None,
+    clean: Annotated[
+        str | None, typer.Option(help="none, asr, asr:own, asr:removed, ...; or several.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds per decoder that has any.")] = None,
     metric: Annotated[str | None, typer.Option(help="balanced_accuracy, roc_auc, ...")] = None,
     jobs: Annotated[
@@ -88,9 +95,24 @@ def fit(
     dry_run: Annotated[bool, typer.Option(help="Show choices and plan, fit nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train and evaluate decoders on people they have not seen."""
-    from neurodecode.experiment.choices import resolve
+    """Train and evaluate decoders, or denoisers, on people they have not seen."""
+    from neurodecode.experiment.choices import paradigm_of, resolve
 
+    if paradigm_of(paradigm, pipeline=config, sets=sets or ()) == "denoise":
+        from neurodecode.experiment.denoise_choices import refuse_flags, resolve_denoise
+
+        refuse_flags(locals())
+        flags = {
+            "bank.dataset": dataset,
+            "bank.data_dir": data_dir,
+            "bank.subjects": _subjects(subjects),
+            "evaluation.seeds": seeds,
+            "train.device": device,
+            "models": _words("--model", model),
+        }
+        chosen = resolve_denoise(pipeline=config, sets=sets or (), flags=flags)
+        _fit_denoisers(chosen, runs, dry_run=dry_run, as_json=as_json)
+        return
     choices = resolve(
         paradigm,
         pipeline=config,
@@ -102,6 +124,7 @@ def fit(
             "data.events": _words("--events", events),
             "evaluation.protocol": protocol,
             "evaluation.align": _words("--align", align),
+            "evaluation.clean": _words("--clean", clean),
             "evaluation.seeds": seeds,
             "evaluation.metric": metric,
             "train.device": device,
@@ -129,13 +152,68 @@ def fit(
     show_runs([run], as_json=as_json, against=against)
 
 
+@app.command()
+def clean(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Recording, in any format.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help=".fif, .fif.gz or .edf.")],
+    method: Annotated[
+        str | None, typer.Option(help="Cleaner; see `neurodecode list cleaners`.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Option of the cleaner; repeatable."),
+    ] = None,
+    fit_on: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Fit to this recording instead of IN; repeatable."),
+    ] = None,
+    removed: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the signal that was removed.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="By default OUT with suffix .html.")
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+    drop: Annotated[str | None, typer.Option(help="Channels to leave out: CH,CH.")] = None,
+    bad: Annotated[str | None, typer.Option(help="Channels to mark bad, left as they are.")] = None,
+    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV: of text, XDF and FIF.")] = None,
+    sfreq: Annotated[float | None, typer.Option(help="Sampling rate of text, Hz.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace files that exist.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove artifacts from a recording; IN is never changed."""
+    from neurodecode.experiment.clean import DEFAULT_METHOD, clean_file, read_sets
+    from neurodecode.show.clean_report import page, report_path
+    from neurodecode.show.cleaned import show_cleaned
+    from neurodecode.show.progress import Steps
+
+    with Steps() as steps:
+        cleaned = clean_file(
+            source,
+            out,
+            method=method or DEFAULT_METHOD,
+            options=read_sets(sets or ()),
+            fit_on=fit_on or (),
+            removed=removed,
+            report=report_path(out, report, without=no_report),
+            draw=page,
+            drop=_words("--drop", drop) or (),
+            bad=_words("--bad", bad) or (),
+            unit=unit,
+            sfreq=sfreq,
+            overwrite=overwrite,
+            progress=steps.step,
+        )
+    show_cleaned(cleaned, as_json=as_json)
+
+
 @app.command(name="list")
 def list_(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     runs: RunsDir = RUNS,
     as_json: Json = False,
 ) -> None:
-    """List models, aligners, augmentations, datasets, paradigms, protocols, metrics or runs."""
+    """List models, aligners, cleaners, datasets, the other parts, or runs."""
     from neurodecode.show.listings import listing, show_listing
 
     show_listing(kind.value, listing(kind.value, runs), as_json=as_json)
@@ -148,8 +226,14 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Build everything a pipeline names, train nothing."""
-    from neurodecode.experiment.choices import resolve
+    from neurodecode.experiment.choices import paradigm_of, resolve
 
+    if paradigm_of("mi", pipeline=pipeline, sets=sets or ()) == "denoise":
+        from neurodecode.experiment.denoise_choices import resolve_denoise
+
+        chosen = resolve_denoise(pipeline=pipeline, sets=sets or ())
+        _fit_denoisers(chosen, RUNS, dry_run=True, as_json=as_json)
+        return
     _dry_run(resolve("mi", pipeline=pipeline, sets=sets or ()), as_json)
 
 
@@ -184,12 +268,79 @@ def results(
     )
 
 
+@bench_app.command(name="denoise")
+def bench_denoise(
+    cleaners: Annotated[
+        str | None, typer.Option(help="Cleaners, such as asr,atat; by default all there are.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Card of recordings taken for clean; by default simulated.")
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder where the recordings lie.")] = None,
+    people: Annotated[int, typer.Option(min=2, help="How many.")] = 8,
+    kinds: Annotated[str, typer.Option(help="Of artifact: eog, emg, both.")] = "eog,emg,both",
+    snr: Annotated[str, typer.Option(help="Signal to artifact, dB.")] = "-7,-2,2",
+    snr_convention: Annotated[str, typer.Option(help="power or eegdenoisenet.")] = "power",
+    duration: Annotated[float, typer.Option(help="Of each recording, s.")] = 60.0,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="CLEANER.OPTION=VALUE", help="Option of a cleaner."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default 1.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write rows: .csv or .parquet.")] = None,
+    runs: RunsDir = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Compare cleaners where the answer is known: artifacts added to clean recordings."""
+    from neurodecode.experiment.bench import bench
+    from neurodecode.show.bench import check_export, show_bench
+    from neurodecode.show.progress import Progress
+
+    check_export(export)
+    with Progress() as progress:
+        rows, title = bench(
+            _words("--cleaners", cleaners),
+            runs,
+            sets=sets or (),
+            dataset=dataset,
+            data_dir=data_dir,
+            n_people=people,
+            kinds=_words("--kinds", kinds) or [],
+            snr=_words("--snr", snr) or [],
+            snr_convention=snr_convention,
+            duration=duration,
+            n_workers=jobs or 1,
+            report=progress.people,
+        )
+    show_bench(rows, title=title, convention=snr_convention, export=export, as_json=as_json)
+
+
 @app.command()
 def doctor(runs: RunsDir = RUNS, as_json: Json = False) -> None:
     """Show versions, devices and data folders, and whether the parts work together."""
     from neurodecode.show.doctor import show_doctor
 
     raise typer.Exit(show_doctor(runs, as_json=as_json))
+
+
+def _fit_denoisers(choices: dict[str, Any], runs: Path, *, dry_run: bool, as_json: bool) -> None:
+    from neurodecode.experiment.denoise import fit_denoisers, preview_denoise
+    from neurodecode.show.listings import show_plan
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.tables import show_runs
+
+    if dry_run:
+        show_plan(choices, preview_denoise(choices), as_json=as_json)
+        return
+    with Progress() as progress:
+        run = fit_denoisers(
+            choices,
+            runs,
+            report=progress.read,
+            on_plan=progress.plan_denoisers,
+            on_done=progress.denoiser,
+        )
+    show_runs([run], as_json=as_json)
 
 
 def _dry_run(choices: dict[str, Any], as_json: bool) -> None:
@@ -238,10 +389,21 @@ def _quiet_libraries() -> Iterator[None]:
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
     logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
     logging.getLogger("neurodecode").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        if "PYTHONWARNINGS" not in os.environ:
-            warnings.simplefilter("ignore")
-        yield
+    # MNE writes what it warns of to stdout, into our tables and JSON. The warnings themselves
+    # are caught where recordings are read, and said on stderr.
+    mne_log = logging.getLogger("mne")
+    mne_log.addFilter(_nothing)
+    try:
+        with warnings.catch_warnings():
+            if "PYTHONWARNINGS" not in os.environ:
+                warnings.simplefilter("ignore")
+            yield
+    finally:
+        mne_log.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
 
 
 def main() -> None:
@@ -291,9 +453,9 @@ def _status() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     if status == 130:
-        typer.secho(
-            "Stopped. Finished folds are kept; the same command goes on from there.", err=True
-        )
+        kept = "Finished folds are kept; the same command goes on from there."
+        nothing = "Nothing was written."
+        typer.secho(f"Stopped. {nothing if sys.argv[1:2] == ['clean'] else kept}", err=True)
     return status or 0
 
 

@@ -75,9 +75,9 @@ class Learned(Stepwise):
             levels.append(_levels(x, self.sfreq_))
         # The quietest quarter of the seconds is the brain alone, however much else is there.
         self.scale_ = float(np.quantile(np.concatenate(levels), 0.25))
+        self._grid()  # refuses weights that cannot be read, and a hop that does not fit
         self.weights_sha256_ = digest(self._path())
         self.directions_ = self._directions(raws[0])
-        self._grid()  # refuses a hop that does not fit
         return self
 
     def _directions(self, raw: BaseRaw) -> Array:

@@ -86,6 +86,31 @@ def check_options(builder: Callable[..., Any], options: Mapping[str, Any], *, wh
             raise ConfigError(f"{where} {name} = {value!r} is not {describe(hint)}.{usual}")
 
 
+def check_needed(builder: Callable[..., Any], options: Mapping[str, Any], *, where: str) -> None:
+    """Refuse options that leave out one without a default.
+
+    Parameters
+    ----------
+    builder, options
+        As for `check_options`.
+    where
+        Section, as it stands before a dot: "contaminate".
+
+    Raises
+    ------
+    ConfigError
+        Naming all that are missing, and what the first may be.
+    """
+    parameters = keywords(builder).items()
+    needed = [name for name, p in parameters if p.default is p.empty and name not in options]
+    if needed:
+        hints = get_type_hints(builder)
+        raise ConfigError(
+            f"[{where}] lacks {', '.join(needed)}. Give --set {where}.{needed[0]}=..., "
+            f"{describe(hints[needed[0]])}."
+        )
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value read from TOML suits a type annotation."""
     origin, inner = get_origin(hint), get_args(hint)

@@ -10,3 +10,8 @@ def shared_folder(name: Literal["datasets", "pipelines"]) -> Path:
     """Folder of cards or pipelines: beside the package in a source tree, inside it in a wheel."""
     inside = PACKAGE / f"_{name}"
     return inside if inside.is_dir() else PACKAGE.parent / name
+
+
+def pipeline_names() -> tuple[str, ...]:
+    """What `neurodecode fit --paradigm` takes: a name for each pipeline file."""
+    return tuple(sorted(path.stem for path in shared_folder("pipelines").glob("*.toml")))

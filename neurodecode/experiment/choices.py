@@ -10,13 +10,16 @@ import copy
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from neurodecode.alignment import ALIGNERS
+from neurodecode.artifacts import CLEANERS
+from neurodecode.artifacts.contaminate import contaminate
 from neurodecode.core.errors import ConfigError, UnknownName
-from neurodecode.core.options import check_options, keywords, read_toml
-from neurodecode.core.places import shared_folder
+from neurodecode.core.options import check_needed, check_options, keywords, read_toml
+from neurodecode.core.places import pipeline_names, shared_folder
 from neurodecode.epochs.cut import cut_epochs
+from neurodecode.evaluation.cleaning import CleanWord
 from neurodecode.evaluation.metrics import check_metric
 from neurodecode.evaluation.splits import Order, Protocol
 from neurodecode.models import MODELS
@@ -25,7 +28,10 @@ from neurodecode.recordings.cards import PARADIGMS, Card, find_card
 
 Tree = dict[str, Any]
 
-SECTIONS = ("data", "preprocess", "epochs", "evaluation", "train", "model")
+PLAIN = ("data", "preprocess", "contaminate", "epochs", "evaluation", "train")
+"""Sections of options; in the others, options stand under the name of a part."""
+
+SECTIONS = (*PLAIN, "model", "clean")
 
 
 def choose_data(
@@ -56,6 +62,7 @@ def choose_evaluation(
     n_folds: int | None = None,
     order: Order = "shuffled",
     align: Sequence[str] = ("none",),
+    clean: Sequence[str] = ("none",),
     seeds: int | Sequence[int] = 1,
     metric: str = "balanced_accuracy",
     shuffle_labels: bool = False,
@@ -69,6 +76,10 @@ def choose_evaluation(
     align
         Alignments of the test subject to compare: "none", or an aligner and what it may see,
         "euclidean:causal" or "euclidean:batch".
+    clean
+        Artifact removal to compare: "none", or a cleaner fitted to the training recordings,
+        "asr"; "asr:own" fits it to each recording itself, and ":removed" behind either decodes
+        what was removed.
     seeds
         How many (0, 1, ...), or which. Decoders without randomness run once.
     metric
@@ -87,10 +98,29 @@ def builder_of(section: str) -> Callable[..., Any]:
     builders: dict[str, Callable[..., Any]] = {
         "data": choose_data,
         "preprocess": preprocess,
+        "contaminate": contaminate,
         "epochs": cut_epochs,
         "evaluation": choose_evaluation,
     }
     return builders[section]
+
+
+class Schema(NamedTuple):
+    """Sections of a pipeline file, and the functions that take their options."""
+
+    plain: tuple[str, ...]  # of options
+    sections: tuple[str, ...]  # those, and sections with a table of options for each named part
+    builder_of: Callable[[str], Callable[..., Any]]
+
+
+DECODING = Schema(PLAIN, SECTIONS, builder_of)
+
+
+def paradigm_of(paradigm: str, *, pipeline: Path | None = None, sets: Iterable[str] = ()) -> str:
+    """The paradigm that is meant: a pipeline file or ``--set`` may name another."""
+    written = read_toml(pipeline, kind="pipeline file") if pipeline else {}
+    named = [text.partition("=")[2].strip() for text in sets if text.startswith("paradigm=")]
+    return named[-1] if named else str(written.get("paradigm", paradigm))
 
 
 def resolve(
@@ -123,26 +153,26 @@ def resolve(
     ConfigError
         For anything that does not exist or has the wrong type; nothing has been loaded yet.
     """
-    written = _merge({}, _own_choices(pipeline, sets, flags or {}))
+    written = merge({}, own_choices(pipeline, sets, flags or {}))
     paradigm = written.setdefault("paradigm", paradigm)
     if paradigm not in PARADIGMS:
-        raise UnknownName("paradigm", str(paradigm), PARADIGMS)
+        raise UnknownName("paradigm", str(paradigm), pipeline_names())
     defaults = read_pipeline(shared_folder("pipelines") / f"{paradigm}.toml")
     check_options(choose_data, written.get("data", {}), where="[data]")
     names = written.get("data", {}).get("dataset", defaults["data"]["dataset"])
-    cards = [find_card(name, paradigm=paradigm) for name in _as_list(names)]
+    cards = [find_card(name, paradigm=paradigm) for name in as_list(names)]
     for card in cards:
         _check_paradigm(card, paradigm)
         if "dataset" in written.get("data", {}):
             _drop_card_specific(defaults)
-        _merge(defaults, _card_choices(card))
-    choices = _merge(defaults, written)
-    choices["data"]["dataset"] = _as_list(choices["data"]["dataset"])
+        merge(defaults, _card_choices(card))
+    choices = merge(defaults, written)
+    choices["data"]["dataset"] = as_list(choices["data"]["dataset"])
     _check(choices)
     return _fill(choices)
 
 
-def read_pipeline(path: Path) -> Tree:
+def read_pipeline(path: Path, schema: Schema = DECODING) -> Tree:
     """A pipeline file as a tree.
 
     Raises
@@ -151,31 +181,39 @@ def read_pipeline(path: Path) -> Tree:
         If it cannot be read, is not TOML, or has an unknown section.
     """
     tree = read_toml(path, kind="pipeline file")
-    _check_sections(tree, [*SECTIONS, "paradigm", "models"], where=str(path))
+    _check_sections(tree, schema.sections, ("paradigm", "models"), where=str(path))
     return tree
 
 
-def _check_sections(tree: Mapping[str, Any], known: Sequence[str], *, where: str) -> None:
+def _check_sections(
+    tree: Mapping[str, Any], sections: Sequence[str], others: Sequence[str] = (), *, where: str
+) -> None:
     for name, value in tree.items():
-        if name not in known:
-            raise UnknownName(f"section of {where}", name, known)
-        if name in SECTIONS and not isinstance(value, Mapping):
+        if name not in (*sections, *others):
+            raise UnknownName(f"section of {where}", name, (*sections, *others))
+        if name in sections and not isinstance(value, Mapping):
             raise ConfigError(
                 f"{where}: {name} = {value!r} is a value, but {name} is a section. Write "
                 f"[{name}] on a line of its own, and its options below."
             )
 
 
-def _own_choices(pipeline: Path | None, sets: Iterable[str], flags: Mapping[str, Any]) -> Tree:
-    tree = read_pipeline(pipeline) if pipeline else {}
+def own_choices(
+    pipeline: Path | None,
+    sets: Iterable[str],
+    flags: Mapping[str, Any],
+    schema: Schema = DECODING,
+) -> Tree:
+    """What a person wrote, in a pipeline file, after ``--set`` and in flags, unchecked."""
+    tree = read_pipeline(pipeline, schema) if pipeline else {}
     for text in sets:
         name, equals, value = text.partition("=")
         if not equals or not value.strip():
             raise ConfigError(f"--set {text} lacks a value: write --set section.option=value.")
-        _put(tree, name.strip(), parse_value(value.strip()))
+        _put(tree, name.strip(), parse_value(value.strip()), schema)
     for name, value in flags.items():
         if value is not None:
-            _put(tree, name, value)
+            _put(tree, name, value, schema)
     return tree
 
 
@@ -198,17 +236,17 @@ def parse_value(text: str) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _put(tree: Tree, dotted: str, value: Any) -> None:
+def _put(tree: Tree, dotted: str, value: Any, schema: Schema) -> None:
     *path, last = dotted.split(".")
-    if path and path[0] not in SECTIONS:
-        raise UnknownName("section", path[0], SECTIONS)
+    if path and path[0] not in schema.sections:
+        raise UnknownName("section", path[0], schema.sections)
     if not path and last not in ("models", "paradigm"):
-        for section in SECTIONS[:-1]:
-            if last in keywords(builder_of(section)):
+        for section in schema.plain:
+            if last in keywords(schema.builder_of(section)):
                 raise ConfigError(
                     f"--set {last}=... does not say of what. Write --set {section}.{last}=..."
                 )
-        raise UnknownName("option", last, [f"{name}.OPTION" for name in SECTIONS])
+        raise UnknownName("option", last, [f"{name}.OPTION" for name in schema.sections])
     for word in path:
         tree = tree.setdefault(word, {})
         if not isinstance(tree, dict):
@@ -216,10 +254,11 @@ def _put(tree: Tree, dotted: str, value: Any) -> None:
     tree[last] = value
 
 
-def _merge(into: Tree, other: Mapping[str, Any]) -> Tree:
+def merge(into: Tree, other: Mapping[str, Any]) -> Tree:
+    """The first with everything that the second says; the first is changed in place."""
     for name, value in other.items():
         if isinstance(value, Mapping) and isinstance(into.get(name), dict):
-            _merge(into[name], value)
+            merge(into[name], value)
         else:
             into[name] = copy.deepcopy(dict(value) if isinstance(value, Mapping) else value)
     return into
@@ -246,25 +285,27 @@ def _check_paradigm(card: Card, paradigm: str) -> None:
 
 
 def _check(choices: Tree) -> None:
-    models = choices["models"] = _as_list(choices["models"])
+    models = choices["models"] = as_list(choices["models"])
     if not models or not all(isinstance(name, str) for name in models):
         raise ConfigError(f"models = {models} names no decoder. Name one: --model csp_lda.")
-    for section in SECTIONS[:-1]:
+    for section in PLAIN:
         if choices.get(section):
             check_options(builder_of(section), choices[section], where=f"[{section}]")
     _check_models(choices, models)
     _check_evaluation(choices["evaluation"])
+    _check_cleaners(choices)
+    _check_contaminate(choices.get("contaminate", {}))
     if device := choices.get("train", {}).get("device"):
         from neurodecode.training.net import choose_device  # here: it takes torch
 
         choose_device(device)
-    _check_once("models", models)
+    check_once("models", models)
     for section, names in {
         "data": ("dataset", "subjects", "events"),
-        "evaluation": ("align", "seeds"),
+        "evaluation": ("align", "clean", "seeds"),
     }.items():
         for name in names:
-            _check_once(f"{section}.{name}", choices[section].get(name))
+            check_once(f"{section}.{name}", choices[section].get(name))
 
 
 def _check_models(choices: Tree, models: Sequence[str]) -> None:
@@ -281,9 +322,31 @@ def _check_models(choices: Tree, models: Sequence[str]) -> None:
             check_options(MODELS.get(name), options, where=f"[model.{name}]")
 
 
+def _check_cleaners(choices: Tree) -> None:
+    words = as_list(choices["evaluation"].get("clean", ["none"]))
+    if not words:
+        raise ConfigError("evaluation.clean is empty. Write --clean none for no cleaning.")
+    names = dict.fromkeys(CleanWord.parse(word).name for word in words)
+    for name, options in choices.get("clean", {}).items():
+        if not isinstance(options, dict):
+            raise ConfigError(
+                f"clean.{name} = {options!r}: write clean.NAME.OPTION = value, and which cleaners "
+                f"to compare in evaluation.clean."
+            )
+        if name not in names:
+            raise UnknownName("cleaner of this run", name, [n for n in names if n != "none"])
+        if options:
+            check_options(CLEANERS.get(name), options, where=f"[clean.{name}]")
+
+
+def _check_contaminate(options: Mapping[str, Any]) -> None:
+    if options:
+        check_needed(contaminate, options, where="contaminate")
+
+
 def _check_evaluation(evaluation: Mapping[str, Any]) -> None:
     check_metric(evaluation.get("metric", "balanced_accuracy"))
-    check_alignments(_as_list(evaluation.get("align", ["none"])))
+    check_alignments(as_list(evaluation.get("align", ["none"])))
     n_folds = evaluation.get("n_folds")
     if n_folds is not None and n_folds < 2:
         raise ConfigError(
@@ -291,15 +354,21 @@ def _check_evaluation(evaluation: Mapping[str, Any]) -> None:
             f"more, or leave it out."
         )
     seeds = evaluation.get("seeds", 1)
-    if seeds == [] or min(_as_list(seeds)) < (1 if isinstance(seeds, int) else 0):
+    if seeds == [] or min(as_list(seeds)) < (1 if isinstance(seeds, int) else 0):
         raise ConfigError(
             f"evaluation.seeds = {seeds} is no number of seeds, nor a list of them. Give one or "
             f"more: --seeds 1."
         )
 
 
-def _check_once(name: str, values: Any) -> None:
-    """Refuse a list that names something twice: its windows would count twice."""
+def check_once(name: str, values: Any) -> None:
+    """Refuse a list that names something twice: it would count twice.
+
+    Raises
+    ------
+    ConfigError
+        Naming it.
+    """
     if isinstance(values, list | tuple):
         words = [str(value) for value in values]
         twice = next((word for word in words if words.count(word) > 1), None)
@@ -332,17 +401,19 @@ def check_alignments(align: Sequence[str]) -> None:
 
 def _fill(choices: Tree) -> Tree:
     """Write the defaults out, so that the stored choices are whole."""
-    for section in ("data", "preprocess", "epochs", "evaluation"):
+    added = ("contaminate",) if choices.get("contaminate") else ()
+    for section in ("data", "preprocess", "epochs", "evaluation", *added):
         table = choices.setdefault(section, {})
         for name, parameter in keywords(builder_of(section)).items():
             if name not in table and parameter.default is not parameter.empty:
                 table[name] = parameter.default
-    choices.setdefault("train", {})
-    choices.setdefault("model", {})
+    for section in ("contaminate", "train", "model", "clean"):
+        choices.setdefault(section, {})
     return choices
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """A list of what may be one thing, or several between commas."""
     if isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
     return list(value) if isinstance(value, list | tuple) else [value]

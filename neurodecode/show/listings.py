@@ -27,6 +27,10 @@ def listing(kind: str, runs: Path) -> list[tuple[str, str]]:
         from neurodecode.alignment import ALIGNERS
 
         registry = ALIGNERS
+    elif kind == "cleaners":
+        from neurodecode.artifacts import CLEANERS
+
+        registry = CLEANERS
     elif kind == "augmentations":
         from neurodecode.training.augment import AUGMENTATIONS
 
@@ -41,15 +45,15 @@ def listing(kind: str, runs: Path) -> list[tuple[str, str]]:
 
 
 def _plain_listing(kind: str) -> list[tuple[str, str]]:
-    from neurodecode.recordings.cards import PARADIGMS, card_names, find_card
+    from neurodecode.recordings.cards import card_names, find_card
 
     if kind == "datasets":
         cards = [find_card(name, paradigm="mi") for name in card_names()]
         return [(card.name, f"{card.paradigm}: {card.description}") for card in cards]
     if kind == "paradigms":
-        from neurodecode.core.places import shared_folder
+        from neurodecode.core.places import pipeline_names, shared_folder
 
-        files = {name: shared_folder("pipelines") / f"{name}.toml" for name in PARADIGMS}
+        files = {name: shared_folder("pipelines") / f"{name}.toml" for name in pipeline_names()}
         return [(n, f.read_text("utf-8").split("\n")[0].lstrip("# ")) for n, f in files.items()]
     if kind == "metrics":
         from neurodecode.evaluation.metrics import METRICS
@@ -84,6 +88,10 @@ def show_listing(kind: str, lines: Sequence[tuple[str, str]], *, as_json: bool) 
     out.print(table)
     if kind == "models":
         out.print(f"\n{MODELS_NOTE}.", markup=False)
+    if kind == "cleaners":
+        from neurodecode.experiment.clean import DEFAULT_METHOD
+
+        out.print(f"\nWithout --method, `clean` takes {DEFAULT_METHOD}.", markup=False)
 
 
 def show_plan(choices: Mapping[str, Any], plan: Mapping[str, Any], *, as_json: bool) -> None:

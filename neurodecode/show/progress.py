@@ -4,7 +4,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
 
 
@@ -44,17 +51,44 @@ class Progress:
         if not self.err.is_terminal and done == 0:
             self.err.print(f"{words}, {total} subjects", markup=False)
 
+    def people(self, words: str, done: int, total: int) -> None:
+        """Show how many people are done."""
+        self.bar.update(self.task, description=words, completed=done, total=total)
+        if not self.err.is_terminal:
+            self.err.print(f"{words}: {done} of {total} people", markup=False)
+
     def plan(self, plan: Any, run: Any) -> None:
         """Show what is about to be done."""
         self.n_jobs = len(plan.jobs)
         self.bar.update(self.task, description="fitting", completed=0, total=self.n_jobs)
         words = "simulated recordings" if plan.task.simulated else "recordings"
+        if plan.task.contaminated:
+            words += f", CONTAMINATED ({plan.task.contaminated})"
         self.err.print(
             f"{plan.task.dataset}: {words}, {len(plan.task.epochs)} windows of "
             f"{plan.task.epochs.x.shape[1]} channels x {plan.task.epochs.x.shape[2]} samples, "
             f"{self.n_jobs} fits, {run.path}",
             markup=False,
         )
+
+    def plan_denoisers(self, plan: Any, run: Any) -> None:
+        """Show which denoisers are about to be trained, and on whose mixtures."""
+        self.n_jobs = len(plan.jobs)
+        task = plan.task
+        n_people = [len(part.subjects) for part in task.parts]
+        self.err.print(
+            f"{task.dataset}: {'SIMULATED, ' if task.simulated else ''}"
+            f"{' / '.join(map(str, n_people))} {plan.units} to train / validate / test, "
+            f"{self.n_jobs} fits, {run.path}",
+            markup=False,
+        )
+
+    def denoiser(self, job: Any, row: Any, fitted: bool) -> None:
+        """Count a finished denoiser."""
+        self.n_done += 1
+        how = f"trained in {row.fit_time:.0f} s" if fitted else "finished before"
+        words = f"{self.n_done}/{self.n_jobs} {job.name}, seed {job.seed}: {how}"
+        self.err.print(f"{words}, RRMSE {row.score:.2f}", markup=False)
 
     def done(self, job: Any, row: Any, fitted: bool) -> None:
         """Count a finished job."""
@@ -63,3 +97,37 @@ class Progress:
         if not self.err.is_terminal and (job.fold.name != self.fold or self.n_done == self.n_jobs):
             self.fold = job.fold.name
             self.err.print(f"{self.n_done}/{self.n_jobs} {job.fold.name}", markup=False)
+
+
+class Steps:
+    """A bar with the step at hand and a clock on a terminal, nothing elsewhere; on stderr."""
+
+    def __init__(self) -> None:
+        err = Console(stderr=True, highlight=False)
+        self.bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def step(self, words: str, done: int, total: int) -> None:
+        """Show what is being done, and how many steps are behind."""
+        self.bar.update(self.task, description=words, completed=done, total=total)

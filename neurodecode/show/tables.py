@@ -48,11 +48,19 @@ def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
 
 def show_runs(runs: Sequence[Run], *, as_json: bool = False, **how: Any) -> None:
     """Print the table of each run, as `show_run` does; as JSON one document, a list of several."""
+    from neurodecode.show.denoising import denoise_document, is_denoise, show_denoise
+
     if not as_json:
         for run in runs:
-            show_run(run, **how)
+            if is_denoise(run):
+                show_denoise(run, **how)
+            else:
+                show_run(run, **how)
         return
-    documents = [run_document(run, **how) for run in runs]
+    documents = [
+        denoise_document(run, **how) if is_denoise(run) else run_document(run, **how)
+        for run in runs
+    ]
     found = documents[0] if len(documents) == 1 else documents
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
@@ -70,7 +78,9 @@ def show_run(
     units = summaries.unit_scores(rows)
     out = console()
     out.print(_headline(facts, rows), markup=False)
-    out.print(_board_table(summaries.leaderboard(rows, against=against), facts))
+    board = _board_table(summaries.leaderboard(rows, against=against), facts)
+    whole = out.measure(board, options=out.options.update(width=1000)).maximum
+    console(at_least=whole).print(board)
     if per_subject:
         out.print(_unit_table(units))
     if all_pairs:
@@ -117,6 +127,7 @@ def _facts_and_rows(
     facts = {
         "run": str(run.path),
         "simulated": bool(meta.get("simulated")),
+        "contaminated": rows["contaminated"].iloc[0],
         "paradigm": meta.get("paradigm"),
         "dataset": meta.get("dataset"),
         "protocol": meta.get("protocol"),
@@ -134,6 +145,8 @@ def _facts_and_rows(
 
 def _headline(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
     data = f"{facts['dataset']}{' (SIMULATED recordings)' if facts['simulated'] else ''}"
+    if facts["contaminated"]:
+        data += f", CONTAMINATED ({facts['contaminated']})"
     control = ", CONTROL: training labels shuffled" if facts["labels"] == "shuffled" else ""
     first = rows.iloc[0]
     return (
@@ -145,13 +158,15 @@ def _headline(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
 
 def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    several = board["align"].nunique() > 1 or (board["align"] != "none").any()
+    columns = {"align": "alignment", "clean": "cleaning"}
+    several = [name for name in columns if (board[name] != "none").any()]
     metric = str(facts["metric"]).replace("_", " ")
-    against = facts["against"] if board["align"].nunique() > 1 else facts["against"].split(" ")[0]
+    varied = any(board[name].nunique() > 1 for name in columns)
+    against = facts["against"] if varied else facts["against"].split(" ")[0]
     seeds = board["seed_sd"].notna().any()
     table.add_column("model", no_wrap=True)
-    if several:
-        table.add_column("alignment", no_wrap=True)
+    for name in several:
+        table.add_column(columns[name], no_wrap=True)
     spread = ["sd", *(["seed sd"] if seeds else []), "95 % interval"]
     for name in (metric, *spread, f"vs {against}", "p (Holm)", "n"):
         table.add_column(name, justify="right")
@@ -160,7 +175,7 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
     best = board["score"].min() if facts["metric"] == "log_loss" else board["score"].max()
     for line in board.to_dict("records"):
         score = _number(line["score"], 3)
-        cells = [escape(str(line["model"])), *([line["align"]] if several else [])]
+        cells = [escape(str(line["model"])), *(line[name] for name in several)]
         cells += [
             f"[bold]{score}[/bold]" if line["score"] == best else score,
             _number(line["sd"], 3),
@@ -191,12 +206,25 @@ def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
     ]
     if (rows["align"].str.endswith(":batch")).any():
         lines.append("':batch' alignment has seen all of the test subject's windows, unlabelled.")
+    lines += _cleaning_notes(set(rows["clean"]))
     if facts["finished"] < facts["planned"]:
         lines.append(
             f"UNFINISHED: {facts['finished']} of {facts['planned']} fits; the same command goes on."
         )
     lines.append(f"Run: {facts['run']}")
     return "\n".join(lines)
+
+
+def _cleaning_notes(words: set[str]) -> list[str]:
+    parts = [set(word.split(":")[1:]) for word in words if word != "none"]
+    lines = []
+    if any("own" not in part for part in parts):
+        lines.append("Cleaners were fitted to recordings of the training side, and frozen.")
+    if any("own" in part for part in parts):
+        lines.append("':own' cleaning has seen all of each recording it cleans, unlabelled.")
+    if any("removed" in part for part in parts):
+        lines.append("CONTROL: ':removed' decodes what the cleaner took out.")
+    return lines
 
 
 def _unit_table(units: pd.DataFrame) -> Table:

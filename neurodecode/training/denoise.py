@@ -1,6 +1,7 @@
 """Training of a denoiser; its choices are the options of ``[train]`` for the denoise paradigm."""
 
 import itertools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,7 @@ def fit_denoiser(
     from neurodecode.training.denoiser import AdversarialModule, DenoiserModule, MixtureStream
 
     on = choose_device(device)
+    net.train()
     stream = batches(train, recipe, n_signals=batch_size, rng=generator(seed, "mixtures"))
     held = batches(validation, recipe, n_signals=batch_size, rng=generator(seed, "validation"))
     fixed = list(itertools.islice(held, 12))
@@ -90,15 +92,17 @@ def fit_denoiser(
         )
         every = min(validate_every, steps)
         keep = _keep_best()(net, report, every, steps)
-        trainer = pl.Trainer(
-            max_epochs=max(1, steps // every),
-            accelerator=on.type,
-            devices=1 if on.index is None or on.type == "cpu" else [on.index],
-            callbacks=[keep],
-            barebones=True,
-            gradient_clip_val=None if critic is not None else 1.0,
-        )
         with quiet_lightning():
+            # Mixtures are drawn in this process alone, so their number is what it says.
+            warnings.filterwarnings("ignore", ".*`IterableDataset` has `__len__` defined.*")
+            trainer = pl.Trainer(
+                max_epochs=max(1, steps // every),
+                accelerator=on.type,
+                devices=1 if on.index is None or on.type == "cpu" else [on.index],
+                callbacks=[keep],
+                barebones=True,
+                gradient_clip_val=None if critic is not None else 1.0,
+            )
             trainer.fit(
                 module,
                 DataLoader(MixtureStream(stream, every), batch_size=None),

@@ -5,6 +5,7 @@ import pytest
 from neurodecode.core.errors import ConfigError, UnknownName
 from neurodecode.core.places import shared_folder
 from neurodecode.experiment.choices import parse_value, read_pipeline, resolve, to_toml
+from neurodecode.experiment.denoise_choices import resolve_denoise
 from neurodecode.recordings.cards import PARADIGMS, card_names, find_card
 
 PIPELINES = sorted(shared_folder("pipelines").rglob("*.toml"))
@@ -21,7 +22,10 @@ def test_every_paradigm_has_its_pipeline(paradigm: str) -> None:
 def test_every_pipeline_file_resolves_and_opens_with_its_question(path: Path) -> None:
     assert path.read_text().startswith("# ")
     assert "?" in path.read_text().split("\n\n")[0]
-    resolve(path.stem if path.stem in PARADIGMS else "mi", pipeline=path)
+    if path.stem == "denoise":
+        resolve_denoise(pipeline=path)
+    else:
+        resolve(path.stem if path.stem in PARADIGMS else "mi", pipeline=path)
 
 
 @pytest.mark.parametrize("name", card_names())

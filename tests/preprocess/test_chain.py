@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from neurodecode.core.errors import SignalError, UnknownName
-from neurodecode.preprocess.chain import preprocess
+from neurodecode.preprocess.chain import finish, prepare, preprocess, with_eog
 from neurodecode.preprocess.filter import continuous_spans
 
 SFREQ = 200.0
@@ -106,3 +106,36 @@ def test_what_a_recording_cannot_give_is_refused(
 ) -> None:
     with pytest.raises(SignalError, match=words):
         preprocess(raw, **options)
+
+
+@pytest.mark.parametrize("filter", ["zero-phase", "causal"])
+def test_the_two_halves_make_the_whole(raw: mne.io.RawArray, filter: str) -> None:
+    second = {"band": (8, 30), "filter": filter, "resample": 100.0, "reference": "average"}
+    first = {"notch": 50, "drop": ["Oz"], "filter": filter}
+    whole = preprocess(raw, **first | second)
+    prepared = prepare(raw, **first)
+    before = prepared.get_data().copy()
+    halves = finish(prepared, **second)
+    assert halves.ch_names == whole.ch_names == NAMES[:5]
+    np.testing.assert_array_equal(halves.get_data(), whole.get_data())
+    np.testing.assert_array_equal(prepared.get_data(), before)
+
+
+def test_eye_channels_stand_behind_those_of_the_brain(raw: mne.io.RawArray) -> None:
+    alone = prepare(raw, notch=50)
+    both = with_eog(alone, raw, notch=50)
+    assert both.ch_names == NAMES
+    assert both.get_channel_types() == ["eeg"] * 6 + ["eog"]
+    np.testing.assert_array_equal(both.get_data()[:6], alone.get_data())
+    assert (both.get_data()[6] != raw.get_data()[6]).any()
+
+
+def test_unusable_eye_channels_are_left_out(raw: mne.io.RawArray) -> None:
+    alone = prepare(raw)
+    assert with_eog(alone, raw, drop=["EOG"]).ch_names == NAMES[:6]
+    raw._data[6] = 0.0
+    assert with_eog(alone, raw).ch_names == NAMES[:6]
+    assert with_eog(prepare(raw, channels=["C3", "EOG"], bad_channels="keep"), raw).ch_names == [
+        "C3",
+        "EOG",
+    ]
