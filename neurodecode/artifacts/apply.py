@@ -38,11 +38,10 @@ def clean(cleaner: Cleaner, raw: BaseRaw, *, filter: Filter = "zero-phase") -> B
     smooth = without_drift(raw, filter=filter)
     cleaned = cleaner.transform(smooth)
     out = raw.copy().load_data()
-    names = brain_channels(raw)
-    index = [raw.ch_names.index(name) for name in names]
-    removed = smooth.get_data(index) - cleaned.get_data([cleaned.ch_names.index(n) for n in names])
-    out._data[index] -= removed
-    return out
+    for name in brain_channels(raw):  # one by one: a long recording is large
+        row = [r._data[r.ch_names.index(name)] for r in (out, smooth, cleaned)]
+        row[0] -= row[1] - row[2]
+    return out.set_annotations(cleaned.annotations, verbose="ERROR")
 
 
 def without_drift(raw: BaseRaw, *, filter: Filter = "zero-phase") -> BaseRaw:
@@ -53,9 +52,10 @@ def without_drift(raw: BaseRaw, *, filter: Filter = "zero-phase") -> BaseRaw:
     smooth = raw.copy().load_data()
     if raw.info["highpass"] >= HIGHPASS:
         return smooth
-    x = smooth.get_data()
-    if not np.isfinite(x).all():  # said by the cleaner, with the channel's name
-        return smooth
+    lost = ~np.isfinite(smooth._data).all(axis=1)
+    kept = smooth._data[lost].copy()
+    smooth._data[lost] = 0.0  # some filters spread what is not finite to other channels
     run = filter_causal if filter == "causal" else filter_zero_phase
     run(smooth, notch=None, band=(HIGHPASS, None))
+    smooth._data[lost] = kept  # the cleaner says which channels they are
     return smooth

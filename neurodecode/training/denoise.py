@@ -48,7 +48,7 @@ def fit_denoiser(
     report
         Called with words, steps done and steps in all.
     steps
-        Batches to learn from.
+        Batches to learn from, about: parts of equal length are made of them.
     batch_size
         Signals of one channel in a batch, about: windows times channels.
     lr
@@ -58,7 +58,7 @@ def fit_denoiser(
     adversarial
         Weight of the critic, for nets that have one; 0 trains without.
     validate_every
-        Steps between two measurements on the validation people.
+        Steps between two measurements on the validation people, about.
     device
         "cpu", "cuda", "mps", or "auto" for the fastest there is.
 
@@ -81,6 +81,9 @@ def fit_denoiser(
     stream = batches(train, recipe, n_signals=batch_size, rng=generator(seed, "mixtures"))
     held = batches(validation, recipe, n_signals=batch_size, rng=generator(seed, "validation"))
     fixed = list(itertools.islice(held, 12))
+    n_epochs = max(1, round(steps / validate_every))
+    every = max(1, steps // n_epochs)
+    steps = n_epochs * every  # so that the last epoch is as long as the others
     choices: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "n_steps": steps}
     with own_random_state(on):
         torch.manual_seed(derive_seed(seed, "denoise"))
@@ -90,13 +93,12 @@ def fit_denoiser(
             if critic is None
             else AdversarialModule(net, critic(), weight=adversarial, **choices)
         )
-        every = min(validate_every, steps)
         keep = _keep_best()(net, report, every, steps)
         with quiet_lightning():
             # Mixtures are drawn in this process alone, so their number is what it says.
             warnings.filterwarnings("ignore", ".*`IterableDataset` has `__len__` defined.*")
             trainer = pl.Trainer(
-                max_epochs=max(1, steps // every),
+                max_epochs=n_epochs,
                 accelerator=on.type,
                 devices=1 if on.index is None or on.type == "cpu" else [on.index],
                 callbacks=[keep],

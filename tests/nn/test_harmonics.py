@@ -11,7 +11,9 @@ def test_orthonormal() -> None:
     z, weight = np.polynomial.legendre.leggauss(4)
     angle = np.arange(8) * np.pi / 4
     r = np.sqrt(1 - z**2)[:, None]
-    points = np.stack([r * np.cos(angle), r * np.sin(angle), np.broadcast_to(z[:, None], (4, 8))], 2)
+    points = np.stack(
+        [r * np.cos(angle), r * np.sin(angle), np.broadcast_to(z[:, None], (4, 8))], 2
+    )
     h = spherical_harmonics(torch.from_numpy(points.reshape(-1, 3))).numpy()
     gram = (h * np.repeat(weight / 16, 8)[:, None]).T @ h
     np.testing.assert_allclose(gram, np.eye(16), atol=1e-9)
