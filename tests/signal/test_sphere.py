@@ -1,4 +1,4 @@
-"""Spherical splines pass through what was measured and carry constants; errors say what is missing."""
+"""Spherical splines pass through what was measured and carry constants."""
 
 import numpy as np
 import pytest
