@@ -247,6 +247,9 @@ def results(
     ] = None,
     per_subject: Annotated[bool, typer.Option(help="A line per test subject.")] = False,
     pairs: Annotated[bool, typer.Option(help="Test every two pipelines.")] = False,
+    cleaning: Annotated[
+        bool, typer.Option("--cleaning", help="What cleaning does to each decoder.")
+    ] = False,
     export: Annotated[Path | None, typer.Option(help="Write rows: .csv or .parquet.")] = None,
     moabb: Annotated[bool, typer.Option(help="Export with MOABB's column names.")] = False,
     as_json: Json = False,
@@ -257,6 +260,11 @@ def results(
     found = find_runs(runs, names or [])
     if export is not None:
         export_rows(found, export, moabb=moabb, as_json=as_json)
+        return
+    if cleaning:
+        from neurodecode.show.cleaning import show_cleaning
+
+        show_cleaning(found, metric=metric, as_json=as_json)
         return
     show_runs(
         found,
