@@ -41,7 +41,10 @@ ICLABEL = ("brain", "muscle", "eye", "heart", "line", "channel", "other")
 RANK = 1e-6
 """Directions with less of the mean variance are taken for the traces of a reference."""
 ENOUGH, FEWEST = 20, 5
-"""Samples for each pair of components: fewer deserve a warning, or cannot do."""
+"""Samples for each pair of components: those that are asked for need the second, and by default
+there are no more than the first allows."""
+SHORTEST = 5.0
+"""Signal without which nothing is found that would hold elsewhere, s."""
 PLENTY = 100
 """Samples for each pair of components, beyond which some are skipped to save time."""
 EYES = 0.7
@@ -62,7 +65,7 @@ class IndependentComponents(Stepwise):
     kinds
         Which kinds go. Scores know only eyes and muscles.
     n_components
-        The most components; by default as many as the signal's rank.
+        The most components; by default as many as the signal has rank and length for.
     seed
         Another seed starts the search elsewhere.
 
@@ -191,7 +194,11 @@ class IndependentComponents(Stepwise):
 
 
 def _n_components(x: Array, most: int | None) -> int:
-    """Rank of a signal (n_chans, n_samples), or fewer."""
+    """Rank of a signal (n_chans, n_samples), or fewer where it is short.
+
+    A short signal of many channels gives fewer components of its largest directions: eyes and
+    muscles are among those.
+    """
     if len(x) < 3:
         raise SignalError(
             f"ICA was asked for on {len(x)} channels, and needs 3 or more to tell sources apart. "
@@ -199,10 +206,18 @@ def _n_components(x: Array, most: int | None) -> int:
         )
     variances = np.linalg.eigvalsh(np.cov(x))
     rank = int((variances > RANK * variances.mean()).sum())
-    return rank if most is None else min(rank, most)
+    carried = max(3, int(np.sqrt(x.shape[1] / ENOUGH)))
+    if most is None and carried < rank:
+        logger.info("ICA: %d samples allow %d of %d components.", x.shape[1], carried, rank)
+    return min(rank, carried if most is None else most)
 
 
 def _check_length(n_samples: int, n: int, sfreq: float) -> None:
+    if n_samples < SHORTEST * sfreq:
+        raise SignalError(
+            f"{n_samples / sfreq:.1f} s of signal are too few for ICA; {SHORTEST:g} s are the "
+            f"least, and minutes are usual. Give more recordings, or take regression or atat."
+        )
     if n_samples < FEWEST * n**2:
         raise SignalError(
             f"{n_samples / sfreq:.0f} s of signal are too few for {n} independent components: "

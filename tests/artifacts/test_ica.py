@@ -9,7 +9,7 @@ import pytest
 
 from neurodecode.artifacts import extra
 from neurodecode.artifacts.apply import without_drift
-from neurodecode.artifacts.ica import IndependentComponents
+from neurodecode.artifacts.ica import IndependentComponents, _check_length
 from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.recordings.synthetic import Synthetic
 
@@ -67,12 +67,16 @@ def test_too_little_is_said(
     parts: tuple[mne.io.BaseRaw, np.ndarray], caplog: pytest.LogCaptureFixture
 ) -> None:
     raw = parts[0]
-    with pytest.raises(SignalError, match=r"1 s of signal are too few for 6 .*n_components"):
+    with pytest.raises(SignalError, match="1.0 s of signal are too few for ICA"):
         IndependentComponents(labels="scores").fit([raw.copy().crop(0, 1)])
+    with pytest.raises(SignalError, match=r"6 s of signal are too few for 14 .*n_components"):
+        _check_length(round(6 * raw.info["sfreq"]), 14, raw.info["sfreq"])
     with pytest.raises(SignalError, match="2 channels, and needs 3"):
         IndependentComponents(labels="scores").fit([raw.copy().pick(["C3", "C4"])])
+    short = raw.copy().crop(0, 5.5)
+    assert len(IndependentComponents(labels="scores").fit([short]).labels_) < 6
     with caplog.at_level(logging.WARNING):
-        IndependentComponents(labels="scores").fit([raw.copy().crop(0, 5)])
+        IndependentComponents(labels="scores", n_components=6).fit([short])
     assert "few for 6 independent components" in caplog.text
 
 
