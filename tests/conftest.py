@@ -51,7 +51,7 @@ def noise_bank() -> "Bank":
     return Bank(**parts, sfreq=256.0, directions=directions)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real() -> Path:
     """Folder of real recordings; the test is skipped where it is absent."""
     if not REAL.is_dir():

@@ -29,6 +29,8 @@ SHORTEST = 5.0
 """Of calm signal that amplitudes can be told from, s."""
 LONGEST = 1200.0
 """Of calm signal that is used, s: more takes memory and tells nothing new."""
+WINDOWS = (0.05, 60.0)
+"""Shortest and longest window that amplitudes are judged over, s."""
 BATCH = 64  # judgements computed at once
 
 
@@ -122,6 +124,11 @@ class Asr(Stepwise):
                 f"asr with cutoff={self.cutoff:g}, hop={self.hop:g}, lookahead={ahead:g} and "
                 f"window={self.window:g} cannot be: cutoff > 0, 0 < hop <= window and "
                 f"0 <= lookahead <= window are needed."
+            )
+        if not WINDOWS[0] <= self.window <= WINDOWS[1]:
+            raise ConfigError(
+                f"asr window={self.window:g} is not between {WINDOWS[0]:g} and {WINDOWS[1]:g} s. "
+                f"Usual is 0.5."
             )
         if not 0 < self.max_dims <= 1:
             raise ConfigError(f"asr max_dims={self.max_dims:g} is a share: give one in (0, 1].")

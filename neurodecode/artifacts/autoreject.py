@@ -28,7 +28,7 @@ from neurodecode.artifacts.recording import (
     put_back,
     signal_of,
 )
-from neurodecode.core.errors import SignalError
+from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.recordings.montage import electrode_directions
 
 logger = logging.getLogger(__name__)
@@ -92,8 +92,9 @@ class Autoreject(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries n
             If there are fewer than 5 EEG channels with a position or 10 good segments, or channels
             or rates differ.
         ConfigError
-            If autoreject is not installed.
+            If autoreject is not installed, or an option cannot be.
         """
+        self._check()
         module = extra("autoreject", "autoreject")
         self.ch_names_ = tuple(brain_channels(raws[0]))
         self.sfreq_ = float(raws[0].info["sfreq"])
@@ -147,6 +148,23 @@ class Autoreject(BaseEstimator):  # type: ignore[misc]  # scikit-learn carries n
         for start in np.array(starts)[beyond]:
             out.annotations.append(start / self.sfreq_ + out.first_time, n / self.sfreq_, BAD)
         return out
+
+    def _check(self) -> None:
+        if not 0.1 <= self.length <= 60:
+            raise ConfigError(
+                f"autoreject length={self.length:g} is not between 0.1 and 60 s. Usual is 2."
+            )
+        if not (len(self.n_interpolate) and min(self.n_interpolate) >= 0 and len(self.consensus)):
+            raise ConfigError(
+                f"autoreject with n_interpolate={list(self.n_interpolate)} and "
+                f"consensus={list(self.consensus)} has nothing to try. Give numbers of channels, "
+                f"and shares of them."
+            )
+        if self.cv < 2 or self.max_segments < FEWEST or not 0 <= self.seed < 2**32:
+            raise ConfigError(
+                f"autoreject with cv={self.cv}, max_segments={self.max_segments} and "
+                f"seed={self.seed} cannot be: 2, {FEWEST} and 0 are the least."
+            )
 
     def _vote(self, segments: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Channels to interpolate in each segment, and the segments that are beyond repair."""

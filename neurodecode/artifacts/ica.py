@@ -26,7 +26,7 @@ from neurodecode.artifacts.extra import extra, has
 from neurodecode.artifacts.recording import Array, brain_channels, check_rate, signal_of
 from neurodecode.artifacts.regression import forehead
 from neurodecode.artifacts.stepwise import Stepwise
-from neurodecode.core.errors import SignalError
+from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.preprocess.filter import filter_zero_phase
 from neurodecode.recordings.montage import electrode_directions
 
@@ -111,8 +111,9 @@ class IndependentComponents(Stepwise):
             If there are fewer than 3 channels, too few samples for the components, or ICLabel was
             asked for and channels are not EEG or have no position.
         ConfigError
-            If ICLabel was asked for and is not installed.
+            If ICLabel was asked for and is not installed, or an option cannot be.
         """
+        self._check()
         self.ch_names_ = tuple(brain_channels(raws[0]))
         self.sfreq_ = float(raws[0].info["sfreq"])
         placed = electrode_directions(raws[0].info, self.ch_names_) is not None
@@ -143,6 +144,19 @@ class IndependentComponents(Stepwise):
     def step(self, x: Array, state: Any) -> tuple[Array, Any]:
         """All samples of a chunk (n_chans, n_samples), V, cleaned; there is no state."""
         return self.projection_ @ x, state
+
+    def _check(self) -> None:
+        if self.n_components is not None and self.n_components < 2:
+            raise ConfigError(
+                f"ica n_components={self.n_components} leaves nothing to choose from: give 2 or "
+                f"more, or leave it out."
+            )
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(
+                f"ica threshold={self.threshold:g} is a probability: give one in [0, 1]."
+            )
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"ica seed={self.seed} must be from 0 to 2**32 - 1.")
 
     def _labeller(self, raw: BaseRaw, placed: bool) -> str:
         eeg = set(raw.get_channel_types(list(self.ch_names_))) == {"eeg"}
@@ -216,7 +230,7 @@ def _check_length(n_samples: int, n: int, sfreq: float) -> None:
     if n_samples < SHORTEST * sfreq:
         raise SignalError(
             f"{n_samples / sfreq:.1f} s of signal are too few for ICA; {SHORTEST:g} s are the "
-            f"least, and minutes are usual. Give more recordings, or take regression or atat."
+            f"least, and minutes are usual. Give more recordings, or take atat."
         )
     if n_samples < FEWEST * n**2:
         raise SignalError(

@@ -106,6 +106,12 @@ class Learned(Stepwise):
         return net
 
     def _grid(self) -> "_Grid":
+        spans = (self.hop, self.lookahead, self.fade)
+        if not (np.isfinite(spans).all() and min(spans) >= 0):
+            raise ConfigError(
+                f"{self.name} with hop={self.hop:g}, lookahead={self.lookahead:g} and "
+                f"fade={self.fade:g} cannot be: they are times, in s, of 0 or more."
+            )
         net = _load(self._path())
         rate, n_times = float(net.sfreq), int(net.n_times)  # type: ignore[arg-type]
         grid = _Grid(

@@ -28,7 +28,7 @@ from scipy.special import expit
 from neurodecode.artifacts import CLEANERS
 from neurodecode.artifacts.recording import Array, brain_channels, check_rate, signal_of
 from neurodecode.artifacts.stepwise import Stepwise
-from neurodecode.core.errors import SignalError
+from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.recordings.montage import tidy_name
 from neurodecode.signal.filters import bandpass_sos
 
@@ -85,7 +85,14 @@ class Regression(Stepwise):
         SignalError
             If there is neither an EOG channel nor one on the forehead, the signal is shorter than
             10 s, or channels or rates differ.
+        ConfigError
+            If `gate` is below 0 or not finite.
         """
+        if not 0 <= self.gate < np.inf:
+            raise ConfigError(
+                f"regression gate={self.gate:g} is a number of standard deviations: give one of 0 "
+                f"or more. Usual is 2."
+            )
         self.sfreq_ = float(raws[0].info["sfreq"])
         brain = brain_channels(raws[0])
         eog = [raws[0].ch_names[i] for i in mne.pick_types(raws[0].info, eog=True, exclude="bads")]
@@ -123,7 +130,9 @@ class Regression(Stepwise):
         """Share of each sample that passes; and the log of the amplitude that is held."""
         fall = 1 / (HOLD * self.sfreq_)
         age = fall * np.arange(1, eyes.shape[1] + 1)
-        level = np.log(np.maximum(np.abs(eyes), 1e-30) / self.limit_[:, None])
+        # A predictor that tells of nothing has no amplitude, and no limit to divide by.
+        limit = np.maximum(self.limit_, 1e-30)[:, None]
+        level = np.log(np.maximum(np.abs(eyes), 1e-30) / limit)
         # The level that falls from its highest points is a running maximum, once tilted back.
         tilted = np.concatenate([held[:, None], level + age], axis=1)
         level = np.maximum.accumulate(tilted, axis=1)[:, 1:] - age

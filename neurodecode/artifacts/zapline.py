@@ -24,7 +24,7 @@ from neurodecode.artifacts import CLEANERS
 from neurodecode.artifacts.extra import extra
 from neurodecode.artifacts.recording import Array, brain_channels, check_rate, signal_of
 from neurodecode.artifacts.stepwise import Stepwise
-from neurodecode.core.errors import SignalError
+from neurodecode.core.errors import ConfigError, SignalError
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +73,15 @@ class ZapLine(Stepwise):
             If there are fewer than 3 channels or 10 s, the line is at or above half the sampling
             rate, or channels or rates differ.
         ConfigError
-            If mne-denoise is not installed.
+            If mne-denoise is not installed, the line is below 1 Hz, or `n_remove` below 1.
         """
+        if (self.n_remove is not None and self.n_remove < 1) or (
+            self.line is not None and self.line < 1
+        ):
+            raise ConfigError(
+                f"zapline with line={self.line} Hz and n_remove={self.n_remove} cannot be: both "
+                f"are 1 or more. Leave them out to have them found."
+            )
         module = extra("mne_denoise.zapline", "zapline")
         self.ch_names_ = tuple(brain_channels(raws[0]))
         self.sfreq_ = float(raws[0].info["sfreq"])

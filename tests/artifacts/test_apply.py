@@ -56,3 +56,47 @@ def test_a_channel_that_is_not_finite_does_not_keep_the_others_from_being_filter
     smooth = without_drift(raw)
     np.testing.assert_array_equal(smooth.get_data([1]), raw.get_data([1]))
     assert abs(smooth.get_data([0]).mean()) < 1e-5
+
+
+@pytest.mark.parametrize("date", [None, 1_700_000_000])
+def test_annotations_stay_in_place_in_a_part_of_a_recording(date: int | None) -> None:
+    raw = recording().set_meas_date(date).crop(5.0)
+    raw.set_annotations(mne.Annotations([2.0], [0.5], ["a"], orig_time=None))
+    before = raw.annotations.onset.copy()
+    out = clean(Nothing(), raw)
+    np.testing.assert_allclose(out.annotations.onset, before)
+    assert out.annotations.orig_time == raw.annotations.orig_time
+
+
+class Nothing:
+    """Takes nothing for an artifact."""
+
+    def fit(self, raws: list[mne.io.BaseRaw]) -> "Nothing":
+        self.seen = raws
+        return self
+
+    def transform(self, raw: mne.io.BaseRaw) -> mne.io.BaseRaw:
+        return raw.copy()
+
+
+@pytest.mark.parametrize("highpass", [0.0, HIGHPASS])
+def test_nothing_is_learned_from_dropouts(highpass: float) -> None:
+    raw = recording(highpass).crop(2.0)
+    raw._data[:2, 640:1280] = 0.0  # the EOG channel goes on
+    raw._data[0, 1500:1700] = 0.0  # one channel alone is no dropout
+    raw.set_annotations(mne.Annotations([1.0], [0.5], ["a"]))
+    cleaner = Nothing()
+    fit_cleaner(cleaner, [raw])
+    (seen,) = cleaner.seen
+    assert list(seen.annotations.description) == ["a", "BAD_dropout"]
+    assert seen.annotations.onset[1] - seen.first_time == pytest.approx(640 / 128)
+    assert seen.annotations.duration[1] == pytest.approx(5.0)
+    assert list(raw.annotations.description) == ["a"]
+
+
+def test_a_recording_that_is_flat_is_no_dropout() -> None:
+    raw = recording()
+    raw._data[:] = 0.0
+    cleaner = Nothing()
+    fit_cleaner(cleaner, [raw])
+    assert not len(cleaner.seen[0].annotations)

@@ -11,7 +11,7 @@ import pytest
 from mne.utils import object_diff
 
 from neurodecode.artifacts import CLEANERS, Cleaner, StreamingCleaner
-from neurodecode.artifacts.apply import clean, without_drift
+from neurodecode.artifacts.apply import clean, fit_cleaner, without_drift
 from neurodecode.artifacts.recording import brain_channels
 from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.recordings.synthetic import Synthetic
@@ -241,3 +241,57 @@ def test_offsets_and_drift_stay_where_a_recording_has_them(name: str) -> None:
     y = clean(fitted(name), raw).get_data(brain_channels(raw))
     index = [raw.ch_names.index(n) for n in brain_channels(raw)]
     assert np.abs(np.median(y, axis=1) - offset[index, 0]).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["asr", "regression", "atat", "tinyconv"])
+def test_a_dropout_is_not_what_is_usual(name: str, raw: mne.io.BaseRaw) -> None:
+    raw.crop(0, 40, include_tmax=False)
+    whole = CLEANERS.get(name)().fit([raw]).transform(raw).get_data(picks="eeg")
+    lost = raw.copy()
+    lost._data[:, raw.n_times // 4 : 3 * raw.n_times // 4] = 0.0
+    with lost.info._unlock():
+        lost.info["highpass"] = 0.5  # it is; the zeros stay zeros
+    cleaner = fit_cleaner(CLEANERS.get(name)(), [lost])
+    some = clean(cleaner, lost).get_data(picks="eeg")
+    before = raw.get_data(picks="eeg")
+    kept = slice(0, raw.n_times // 5)
+    taken = [np.std((y - before)[:, kept]) for y in (whole, some)]
+    assert taken[1] < 1.5 * taken[0] + 1e-6
+
+
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("tinyconv", {"lookahead": -1.0}),
+    ("tinyconv", {"fade": -0.1}),
+    ("atat", {"hop": float("nan")}),
+    ("atat", {"hop": float("inf")}),
+    ("asr", {"window": float("inf")}),
+    ("asr", {"window": 1e-3, "hop": 1e-3}),
+    ("regression", {"gate": -1.0}),
+    ("regression", {"gate": float("nan")}),
+    ("regression", {"gate": float("inf")}),
+    ("zapline", {"line": 0.01}),
+    ("zapline", {"line": 50.0, "n_remove": -3}),
+    ("ica", {"n_components": 0}),
+    ("ica", {"n_components": 1}),
+    ("ica", {"threshold": 7.0}),
+    ("ica", {"seed": -1}),
+    ("autoreject", {"length": 0.0}),
+    ("autoreject", {"length": float("nan")}),
+    ("autoreject", {"cv": 1}),
+    ("autoreject", {"max_segments": 0}),
+    ("autoreject", {"n_interpolate": ()}),
+    ("autoreject", {"seed": -1}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), BAD)
+def test_an_option_that_cannot_be_is_refused(
+    name: str, options: dict[str, Any], raw: mne.io.BaseRaw
+) -> None:
+    with pytest.raises(ConfigError):
+        try:
+            CLEANERS.get(name)(**options).fit([raw])
+        except ConfigError as error:
+            if "is not installed" in str(error):
+                pytest.skip(str(error))
+            raise

@@ -78,3 +78,12 @@ def test_without_eog_and_forehead_it_says_what_would_do() -> None:
         Regression().fit([raw])
     with pytest.raises(SignalError, match="3.9 s of signal .* needs 10 s"):
         Regression().fit([raw.crop(0, 3.9)])
+
+
+def test_a_predictor_that_tells_of_nothing_is_no_division_by_zero() -> None:
+    raw = without_drift(truth().raw())
+    cleaner = Regression().fit([raw])
+    cleaner.weights_[1] = cleaner.limit_[1] = 0.0  # as where looks are no larger than the brain
+    x = raw.get_data(list(cleaner.ch_names_))
+    y, _ = cleaner.step(x, cleaner.start())
+    assert np.isfinite(y).all()

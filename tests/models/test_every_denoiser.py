@@ -9,7 +9,7 @@ from neurodecode.models import DENOISERS
 from neurodecode.models.art import PLACES, Art, arrange
 
 SMALL = {"art": {"width": 32, "n_heads": 2, "depth": 1}, "atat": {"width": 16, "depth": 1}}
-SIZES = {"tinyconv": (3_000, 6_000), "atat": (100_000, 600_000), "art": (600_000, 750_000)}
+SIZES = {"tinyconv": (3_000, 6_000), "atat": (100_000, 600_000), "art": (500_000, 750_000)}
 
 
 def directions(n_chans: int) -> Tensor:
