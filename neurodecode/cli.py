@@ -295,16 +295,21 @@ def bench_denoise(
         typer.Option("--set", metavar="CLEANER.OPTION=VALUE", help="Option of a cleaner."),
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default 1.")] = None,
+    measure: Annotated[
+        str, typer.Option(help="rrmse, correlation, snr_gain, rrmse_spectrum, _dirty or _quiet.")
+    ] = "rrmse",
     export: Annotated[Path | None, typer.Option(help="Write rows: .csv or .parquet.")] = None,
     runs: RunsDir = RUNS,
     as_json: Json = False,
 ) -> None:
     """Compare cleaners where the answer is known: artifacts added to clean recordings."""
     from neurodecode.experiment.bench import bench
-    from neurodecode.show.bench import check_export, show_bench
+    from neurodecode.show.bench import MEASURES, check_export, show_bench
     from neurodecode.show.progress import Progress
 
     check_export(export)
+    if measure not in MEASURES:
+        raise UnknownName("measure", measure, MEASURES)
     with Progress() as progress:
         rows, title = bench(
             _words("--cleaners", cleaners),
@@ -320,7 +325,8 @@ def bench_denoise(
             n_workers=jobs or 1,
             report=progress.people,
         )
-    show_bench(rows, title=title, convention=snr_convention, export=export, as_json=as_json)
+    how: dict[str, Any] = {"convention": snr_convention, "measure": measure}
+    show_bench(rows, title=title, export=export, as_json=as_json, **how)
 
 
 @app.command()

@@ -15,6 +15,15 @@ from neurodecode.experiment.bench import summarize
 from neurodecode.results.store import writing
 from neurodecode.show import console
 
+MEASURES = {
+    "rrmse": "Relative error (0 is perfect)",
+    "correlation": "Correlation with the clean signal (1 is perfect)",
+    "rrmse_spectrum": "Relative error of the spectrum (0 is perfect)",
+    "rrmse_dirty": "Relative error where there is artifact (0 is perfect)",
+    "rrmse_quiet": "Relative error where there is none (0 is perfect)",
+    "snr_gain": "Gain in signal to error, dB",
+}
+
 KEPT = {  # column, heading, digits
     "correlation": ("correlation", 3),
     "snr_gain": ("SNR gain dB", 1),
@@ -33,6 +42,7 @@ def show_bench(
     *,
     title: str,
     convention: str,
+    measure: str = "rrmse",
     export: Path | None,
     as_json: bool,
 ) -> None:
@@ -46,6 +56,8 @@ def show_bench(
         What was cleaned, in words.
     convention
         Of the decibels.
+    measure
+        What the first table shows, one of `MEASURES`.
     export
         A .csv or .parquet file for the rows.
     as_json
@@ -63,14 +75,15 @@ def show_bench(
         return
     out = console()
     out.print(title, markup=False)
-    out.print(_errors(rows))
+    _whole(_by_condition(rows, measure))
     out.print(
-        "Relative error (0 is perfect) with half its 95 % interval over people. Columns: kind of "
-        f"artifact and signal to artifact in dB of {_words(convention)}, over the stretches that "
-        "have one; 'none' is what cleaning does to a recording without artifacts.\n",
+        f"{MEASURES[measure]}, with half its 95 % interval over people. Columns: kind of artifact "
+        f"and signal to artifact in dB of {_words(convention)}, over the stretches that have one; "
+        "'none' is what cleaning does to a recording without artifacts, 'all' the mean of the "
+        "others.\n",
         markup=False,
     )
-    out.print(_kept(rows))
+    _whole(_kept(rows))
     out.print(
         "Means over all recordings with artifacts: correlation with the clean signal, gain in "
         "signal to error, error of the spectrum, error where there is no artifact, log-Euclidean "
@@ -82,6 +95,13 @@ def show_bench(
         reasons = part["error"].str.slice(0, 300).value_counts()
         out.print(f"{cleaner}: could not clean {len(part)} of {_n(rows)}: {reasons.index[0]}",
                   markup=False)  # fmt: skip
+
+
+def _whole(table: Table) -> None:
+    """Print a table at its full width, however narrow the terminal."""
+    out = console()
+    width = out.measure(table, options=out.options.update(width=1000)).maximum
+    console(at_least=width).print(table)
 
 
 def check_export(export: Path | None) -> None:
@@ -113,15 +133,19 @@ def _conditions(rows: pd.DataFrame) -> list[tuple[str, float]]:
     return [(str(kind), float(snr)) for kind, snr in pairs.itertuples(index=False)]
 
 
-def _errors(rows: pd.DataFrame) -> Table:
-    """Relative error of each cleaner under each condition."""
+def _by_condition(rows: pd.DataFrame, measure: str) -> Table:
+    """A measure of each cleaner under each condition."""
     table = Table(box=None, pad_edge=False)
     table.add_column("cleaner")
     conditions = _conditions(rows)
     for kind, snr in conditions:
         table.add_column(kind if kind == "none" else f"{kind} {snr:+g}", justify="right")
-    summary = summarize(rows.fillna({"snr": 0.0}), ["kind", "snr"], "rrmse")
-    found = {(r["cleaner"], r["kind"], r["snr"]): r for r in _records(summary)}
+    table.add_column("all", justify="right")
+    rows = rows.fillna({"snr": 0.0})
+    dirty = rows[rows["kind"] != "none"].assign(kind="all", snr=0.0)
+    parts = [summarize(part, ["kind", "snr"], measure) for part in (rows, dirty)]
+    found = {(r["cleaner"], r["kind"], r["snr"]): r for part in parts for r in _records(part)}
+    conditions.append(("all", 0.0))
     for cleaner in rows["cleaner"].unique():
         cells = []
         for kind, snr in conditions:
