@@ -308,7 +308,8 @@ def _one_person(
         recordings.update(np.ascontiguousarray(trial.clean).tobytes())
     rows: list[dict[str, Any]] = []
     for name, options in cleaners.items():
-        words = [recordings.hexdigest(), cleaners_digest(), library_versions(), name, options]
+        code = [cleaners_digest(), _measures_digest(), library_versions()]
+        words = [recordings.hexdigest(), *code, name, options]
         key = hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()
         path = folder / f"{key[:20]}.parquet"
         if not path.exists():
@@ -318,6 +319,12 @@ def _one_person(
         found_rows = pd.read_parquet(path).to_dict("records")
         rows += [{str(k): v for k, v in row.items()} for row in found_rows]
     return rows
+
+
+def _measures_digest() -> str:
+    """Digest of what is measured: an edited measure is another row."""
+    sources = (Path(__file__), Path(str(measure.__file__)))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 def measures(trial: Trial, name: str, options: Mapping[str, Any]) -> dict[str, Any]:

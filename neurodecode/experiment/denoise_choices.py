@@ -3,6 +3,7 @@
 Where they are written, and which place wins, is as in `neurodecode.experiment.choices`.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +104,13 @@ def _builder_of(section: str) -> Callable[..., Any]:
     return builders[section]
 
 
+LEAST = {
+    "n_people": (3, "some are trained on, others choose the weights, others are tested: 3 or more"),
+    "n_blocks": (3, "some are trained on, others choose the weights, others are tested: 3 or more"),
+    "duration": (2.0, "a window has 2 s, that of art:paper 4 s"),
+}
+"""Of the options of ``[bank]``: the least, and why."""
+
 DENOISING = Schema(PLAIN, (*PLAIN, "model"), _builder_of)
 
 
@@ -187,6 +195,7 @@ def _check(choices: Tree) -> None:
     options = {name: value for name, value in choices["bank"].items() if name != "kind"}
     check_options(BANKS[kind], options, where=f"[bank] of kind '{kind}':")
     check_needed(BANKS[kind], options, where="bank")
+    _check_bank(options)
     for section in PLAIN[1:]:
         check_options(_builder_of(section), choices.get(section, {}), where=f"[{section}]")
     check_needed(choose_mix, choices["mix"], where="mix")
@@ -201,6 +210,15 @@ def _check(choices: Tree) -> None:
     for name in ("steps", "batch_size", "validate_every"):
         if train.get(name, 1) < 1:
             raise ConfigError(f"train.{name} = {train[name]} must be 1 or more.")
+    for name in ("lr", "weight_decay", "adversarial"):
+        if not 0 <= train.get(name, 0) < math.inf:
+            raise ConfigError(f"train.{name} = {train[name]} must be a number of 0 or more.")
+
+
+def _check_bank(bank: Mapping[str, Any]) -> None:
+    for name, (least, why) in LEAST.items():
+        if not bank.get(name, least) >= least:
+            raise ConfigError(f"bank.{name} = {bank[name]:g} is too few: {why}.")
 
 
 def _check_denoisers(choices: Tree, names: Sequence[str]) -> None:

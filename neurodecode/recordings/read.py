@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import mne
@@ -144,8 +145,11 @@ def _from_zero(raw: BaseRaw) -> BaseRaw:
     if not raw.first_samp:
         return raw
     marks = raw.annotations
-    moved = mne.Annotations(marks.onset - raw.first_time, marks.duration, marks.description)
+    onset = marks.onset - raw.first_time
+    moved = mne.Annotations(onset, marks.duration, marks.description, ch_names=marks.ch_names)
     whole = mne.io.RawArray(raw.get_data(), raw.info, verbose="ERROR")
+    if raw.info["meas_date"] is not None:
+        whole.set_meas_date(raw.info["meas_date"] + timedelta(seconds=raw.first_time))
     return whole.set_annotations(moved, verbose="ERROR")
 
 

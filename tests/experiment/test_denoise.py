@@ -63,6 +63,10 @@ def test_decibels_without_a_convention_are_refused(section: str) -> None:
     [
         ("bank.kind=simulate", "Did you mean 'simulated'"),
         ("bank.people=3", "Did you mean 'n_people'"),
+        ("bank.n_people=0", "3 or more"),
+        ("bank.duration=-5", "a window has 2 s"),
+        ("train.lr=-1.0", "must be a number of 0 or more"),
+        ("train.weight_decay=nan", "must be a number of 0 or more"),
         ("bank.folder=x", "No option of .bank. of kind 'simulated'"),
         ("bank.kind=eegdenoisenet", "lacks folder"),
         ("mix.shares.eyes=1", "kind of artifact"),

@@ -83,6 +83,8 @@ def test_a_part_of_a_recording_counts_from_its_first_sample(
     raw = read_raw(write(raw, tmp_path / "a_raw.fif"))
     assert raw.first_samp == 0
     assert mne.events_from_annotations(raw)[0][:, 0].tolist() == [100, 300]
+    when = raw.info["meas_date"]
+    assert (when and when.timestamp()) == (None if date is None else date + 1)
     np.testing.assert_allclose(raw.get_data(), sines()[:, 200:801], atol=1e-11)
 
 

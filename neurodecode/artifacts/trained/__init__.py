@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from neurodecode.core.errors import CheckpointError
-from neurodecode.core.options import check_options
+from neurodecode.core.options import check_options, keywords
 from neurodecode.models import DENOISERS
 
 FORMAT = 1
@@ -41,14 +41,17 @@ def save_denoiser(
     path
         File to write; its folder is made.
     name, options
-        Of the denoiser, as it was built.
+        Of the denoiser, as it was built; defaults are written out, so that they may change.
     training
         What it was trained on and how, as JSON can hold it.
     """
+    builder = DENOISERS.get(name)
+    fixed = builder.keywords if isinstance(builder, partial) else {}
+    usual = {key: p.default for key, p in keywords(builder).items() if key not in fixed}
     header = {
         "format": FORMAT,
         "denoiser": name,
-        "options": dict(options),
+        "options": {**usual, **options},
         "training": dict(training),
     }
     weights = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
