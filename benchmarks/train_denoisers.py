@@ -20,7 +20,7 @@ SEED, N_PEOPLE, N_VALIDATION, DURATION = 0, 60, 10, 60.0
 SHARES = {"none": 0.15, "eog": 0.3, "emg": 0.3, "both": 0.25}
 RECIPES = {  # montages of the 86 places of the 10-10 cap, drawn anew for each batch
     "tinyconv": {"n_chans": (1, 32), "steps": 2000, "batch_size": 256},
-    "art": {"n_chans": (8, 30), "steps": 3000, "batch_size": 384},
+    "art": {"n_chans": (8, 30), "steps": 5000, "batch_size": 512},
     "atat": {"n_chans": (1, 32), "steps": 3500, "batch_size": 256},
 }
 THRESHOLD = 0.97  # of atat when it is used: at 0.95, where it is trained, blinks are missed

@@ -3,9 +3,8 @@
 Reference: "ART: Artifact Removal Transformer for reconstructing noise-free multichannel EEG",
 NeuroImage 310:121123 (2025), arXiv 2409.07326. ``art:paper`` is its encoder-decoder: 2 + 2 pre-norm
 blocks, 128 features, 8 heads, 2048 hidden features, a token per sample. ``art`` has a token per
-4 samples, 15.6 ms: longer patches do not fit into 128 features, and muscles suffer (at 16 samples
-the error on them was half as large again). A decoder that is shown the same window as the encoder
-adds nothing: four encoder blocks.
+16 samples, 62.5 ms, for which a decoder that is shown the same window as the encoder adds nothing:
+four encoder blocks.
 Differences: the decoder is never given the clean window, in training or later (given it, it learns
 to copy), and looks at all of its input instead of the past. The net predicts the artifact, and an
 untrained one changes nothing. Any montage is laid onto the thirty channels: each channel takes the
@@ -73,7 +72,7 @@ class Art(nn.Module):
         width: int = 128,
         n_heads: int = 8,
         depth: int = 4,
-        patch: int = 4,
+        patch: int = 16,
         hidden: int = 2048,
         dropout: float = 0.0,
     ) -> None:

@@ -44,7 +44,8 @@ def effects(rows: pd.DataFrame) -> pd.DataFrame:
         if key in dirty:
             reference = dirty.get(bare) if clean != "none" else plain.get(bare)
             line |= _compared(dirty[key], reference, "dirty_")
-        if clean != "none" and key in dirty and bare in dirty and bare in plain:
+        mends = clean != "none" and not clean.endswith(":removed")
+        if mends and key in dirty and bare in dirty and bare in plain:
             loss = float((plain[bare] - dirty[bare]).mean())
             line["given_back"] = line["dirty_gain"] / loss if loss >= 0.01 else np.nan
         lines.append(line)
