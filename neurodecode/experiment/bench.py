@@ -6,6 +6,7 @@ is compared with the recording before anything was added. People are the unit of
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -302,6 +303,7 @@ def _one_person(
     trials: list[Trial], cleaners: dict[str, Mapping[str, Any]], folder: Path
 ) -> list[dict[str, Any]]:
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
+    logging.getLogger("neurodecode").setLevel(logging.ERROR)  # the same doubts on every trial
     recordings = hashlib.sha256()
     for trial in trials:
         recordings.update(np.ascontiguousarray(trial.noisy.get_data()).tobytes())
