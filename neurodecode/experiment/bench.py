@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -303,7 +304,6 @@ def _one_person(
     trials: list[Trial], cleaners: dict[str, Mapping[str, Any]], folder: Path
 ) -> list[dict[str, Any]]:
     os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
-    logging.getLogger("neurodecode").setLevel(logging.ERROR)  # the same doubts on every trial
     recordings = hashlib.sha256()
     for trial in trials:
         recordings.update(np.ascontiguousarray(trial.noisy.get_data()).tobytes())
@@ -315,12 +315,24 @@ def _one_person(
         key = hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()
         path = folder / f"{key[:20]}.parquet"
         if not path.exists():
-            with threadpool_limits(1), writing(path) as file:
+            with threadpool_limits(1), _quiet(), writing(path) as file:
                 found = [measures(trial, name, options) for trial in trials]
                 pd.DataFrame(found).to_parquet(file, index=False)
         found_rows = pd.read_parquet(path).to_dict("records")
         rows += [{str(k): v for k, v in row.items()} for row in found_rows]
     return rows
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within, cleaners do not say the same doubt on every trial."""
+    logger = logging.getLogger("neurodecode")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _measures_digest() -> str:

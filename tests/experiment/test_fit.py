@@ -206,7 +206,7 @@ def test_killed_in_the_middle_and_started_again_it_finishes_the_rest_only(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, str(config), str(runs)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while not (finished := list(runs.glob("*/folds/*.parquet"))):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
