@@ -1,0 +1,79 @@
+"""Spiking self-attention: products of spikes in place of a softmax.
+
+Reference: "Spikformer V2: join the high accuracy club on ImageNet with an SNN ticket",
+arXiv 2401.02020, and "Spikformer: when spiking neural network meets transformer", ICLR 2023
+(Section 3.3). Differences: the input spikes before it is projected, and the output is added to the
+membrane and not to spikes, so that weights only ever meet spikes; products are scaled by a batch
+norm instead of a constant that suits one number of tokens; tokens of earlier steps are attended to
+as well where `memory` says so, which a sum over ``k^T v`` makes possible, as there is no softmax.
+"""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from neurodecode.core.errors import ConfigError
+from neurodecode.nn.spiking.mixers import MIXERS
+from neurodecode.nn.spiking.neurons import Population
+from neurodecode.nn.spiking.stateful import FeatureNorm, State, Stateful
+
+
+@MIXERS.add("ssa")
+class SpikingSelfAttention(Stateful):
+    """Spiking self-attention: q (k^T v), all of them spikes, without a softmax (Spikformer V2).
+
+    Parameters
+    ----------
+    width
+        Features of a token; a multiple of `n_heads`.
+    n_heads
+        Attention heads.
+    dt
+        Length of a step, seconds.
+    population
+        Makes its neurons.
+    memory
+        Whose keys a step sees: those of the same "step", or of all steps so "far".
+
+    Raises
+    ------
+    ConfigError
+        If heads do not share the features evenly.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        n_heads: int = 2,
+        dt: float,
+        population: Population,
+        memory: Literal["step", "far"] = "step",
+    ) -> None:
+        super().__init__()
+        if width % n_heads:
+            raise ConfigError(f"width={width} cannot be shared among n_heads={n_heads}.")
+        self.n_heads, self.memory = n_heads, memory
+        self.spikes = population.make(width, dt=dt)
+        self.project = nn.Linear(width, 3 * width, bias=False)
+        self.project_norm = FeatureNorm(3 * width)
+        self.project_spikes = population.make(3 * width, dt=dt)
+        self.mixed_norm = FeatureNorm(width)
+        self.mixed_spikes = population.make(width, dt=dt)
+        self.output = nn.Linear(width, width, bias=False)
+        self.output_norm = FeatureNorm(width)
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Membranes (n_steps, batch, n_tokens, width) to currents of the same shape."""
+        before, projected, seen, mixed = state or (None, None, None, None)
+        x, before = self.spikes(x, before)
+        x, projected = self.project_spikes(self.project_norm(self.project(x)), projected)
+        x = x.view(*x.shape[:-1], 3, self.n_heads, -1)
+        q, k, v = x.permute(3, 0, 1, 4, 2, 5)  # each (n_steps, batch, n_heads, n_tokens, features)
+        found = k.mT @ v  #                      (n_steps, batch, n_heads, features, features)
+        if self.memory == "far":
+            found = found.cumsum(0) if seen is None else found.cumsum(0) + seen
+            seen = found[-1]
+        x = (q @ found).transpose(2, 3).flatten(3)
+        x, mixed = self.mixed_spikes(self.mixed_norm(x), mixed)
+        return self.output_norm(self.output(x)), (before, projected, seen, mixed)

@@ -1,0 +1,204 @@
+r"""Leaky integrate-and-fire neurons and their simplest kin, on the fused kernel.
+
+Between spikes the membrane decays with its time constant and adds up what comes in,
+:math:`h_t = d\,v_{t-1} + x_t` with :math:`d = e^{-dt / \tau}`; see `neurodecode.nn.spiking.kernel`.
+Membranes are in units of the threshold, time constants in milliseconds.
+
+References: "Incorporating learnable membrane time constant to enhance learning of spiking neural
+networks", ICCV 2021, arXiv 2007.05785 (PLIF); MP-Init and TrSG as in
+`neurodecode.nn.spiking.surrogates`.
+Differences: PLIF has a time constant for each feature, not one for a layer, and they begin spread
+out, because rhythms differ in speed.
+"""
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurodecode.core.errors import ConfigError
+from neurodecode.nn.spiking.kernel import RESETS, Reset, membrane
+from neurodecode.nn.spiking.neurons import NEURONS, Neuron
+from neurodecode.nn.spiking.stateful import State
+from neurodecode.nn.spiking.surrogates import surrogate as surrogate_of
+
+Start = Literal["rest", "half", "mean"]
+
+
+@NEURONS.add("lif")
+class LIF(Neuron):
+    """Leaky integrate-and-fire: forgets, adds up, spikes, resets.
+
+    Parameters
+    ----------
+    n_features
+        Size of the last axis.
+    dt
+        Length of a step, seconds.
+    tau
+        Time constant, ms, or two: the features' are then spread between them, evenly in the
+        logarithm. By default what halves the membrane in one step; infinite never forgets.
+    learn_tau
+        Learn a time constant for each feature.
+    threshold
+        Where it spikes.
+    learn_threshold
+        Learn one for each feature.
+    reset
+        "soft" subtracts the threshold, "hard" empties the membrane, "none" does nothing.
+    detach_reset
+        Leave the way through the reset out of gradients.
+    surrogate, sharpness
+        Slope of a spike, by name; see `neurodecode list surrogates`.
+    weigh
+        Weigh currents by what the membrane forgets, ``1 - d``, so that it settles at the mean
+        current; otherwise by 1.
+    start
+        Membrane before the first step: at "rest", "half" the threshold, or at the running "mean" of
+        where membranes of neurons that spiked ended in training (MP-Init).
+
+    Raises
+    ------
+    ConfigError
+        For a time constant or threshold that is not positive.
+    """
+
+    log_tau: Tensor
+    raw_threshold: Tensor | None
+    started: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        *,
+        dt: float,
+        tau: float | tuple[float, float] | None = None,
+        learn_tau: bool = False,
+        threshold: float = 1.0,
+        learn_threshold: bool = False,
+        reset: Reset = "soft",
+        detach_reset: bool = True,
+        surrogate: str = "atan",
+        sharpness: float | None = None,
+        weigh: bool = False,
+        start: Start = "rest",
+    ) -> None:
+        super().__init__(n_features, dt=dt)
+        taus = _taus(tau, n_features if learn_tau else 1, n_features, dt)
+        if threshold <= 0 or not bool((taus > 0).all()):
+            raise ConfigError(
+                f"Thresholds and time constants must be positive; got threshold={threshold}, "
+                f"tau={tau} ms."
+            )
+        if reset not in RESETS:
+            raise ConfigError(f"reset='{reset}' is not one of {', '.join(RESETS)}.")
+        if learn_tau and not bool(taus.isfinite().all()):
+            raise ConfigError("An infinite time constant cannot be learned. Give it in ms.")
+        self.reset, self.detach_reset = reset, detach_reset
+        self.surrogate = surrogate_of(surrogate, sharpness)
+        self.weigh, self.start = weigh, start
+        if learn_tau:
+            self.log_tau = nn.Parameter(taus.log())
+        else:
+            self.register_buffer("log_tau", taus.log(), persistent=False)
+        raw = threshold + math.log(-math.expm1(-threshold))  # what softplus makes the threshold of
+        learned = nn.Parameter(torch.full((n_features,), raw)) if learn_threshold else None
+        self.register_parameter("raw_threshold", learned)
+        self.fixed_threshold = threshold
+        if start == "mean":
+            self.register_buffer("started", torch.zeros(1))
+
+    @property
+    def tau(self) -> Tensor:
+        """Time constants, ms, (1,) or (n_features,)."""
+        return self.log_tau.exp()
+
+    def decay(self) -> Tensor:
+        """What is left of a membrane after a step, (1,) or (n_features,)."""
+        return (-self.dt * 1e3 * (-self.log_tau).exp()).exp()
+
+    def threshold(self) -> Tensor:
+        """Thresholds, (1,) or (n_features,)."""
+        if self.raw_threshold is None:
+            return self.log_tau.new_full((1,), self.fixed_threshold)
+        return functional.softplus(self.raw_threshold)
+
+    def height(self) -> Tensor:
+        """Spikes are as high as their threshold where that is what the staircase learned."""
+        return self.threshold()
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """All steps, in the fused kernel."""
+        decay, threshold = self.decay(), self.threshold()
+        if self.weigh:
+            x = (1 - decay) * x
+        relative = self.surrogate.relative
+        fresh = state is None
+        state = self._begin(x, threshold) if fresh else state
+        if relative:
+            x, state = x / threshold, None if state is None else state / threshold
+        spikes, last, h = membrane(
+            x,
+            state,
+            decay=decay,
+            threshold=torch.ones_like(threshold) if relative else threshold,
+            reset=self.reset,
+            surrogate=self.surrogate,
+            detach_reset=self.detach_reset,
+            keep=self.notes is not None,
+        )
+        if relative:
+            spikes, last = threshold * spikes, threshold * last
+            h = h if h is None else threshold * h
+        if h is not None:
+            self.note(h)
+        if fresh and self.training and self.start == "mean":
+            self._remember(spikes, last)
+        return spikes, last
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step."""
+        spikes, state = self.run(x.unsqueeze(0), state)
+        return spikes.squeeze(0), state
+
+    def _begin(self, x: Tensor, threshold: Tensor) -> Tensor | None:
+        if self.start == "half":
+            return (threshold / 2).expand(x.shape[1:])
+        if self.start == "mean":
+            return self.started.expand(x.shape[1:]).clone()
+        return None
+
+    def _remember(self, spikes: Tensor, last: Tensor) -> None:
+        with torch.no_grad():
+            active = spikes.amax(dim=0) > 0
+            mean = last[active].mean() if bool(active.any()) else last.new_zeros(())
+            self.started.lerp_(mean.clamp(min=0), 0.1)
+
+
+@NEURONS.add("if")
+def integrate_and_fire(n_features: int, *, dt: float, **options: Any) -> LIF:
+    """Integrate-and-fire: as lif, and never forgets."""
+    return LIF(n_features, dt=dt, **{"tau": math.inf, **options})
+
+
+@NEURONS.add("plif")
+def parametric(n_features: int, *, dt: float, **options: Any) -> LIF:
+    """Parametric LIF: a time constant for each feature is learned, from half a step to twenty."""
+    spread = (dt * 500, dt * 20_000)
+    return LIF(n_features, dt=dt, **{"tau": spread, "learn_tau": True, **options})
+
+
+def _taus(
+    tau: float | tuple[float, float] | None, n_learned: int, n_features: int, dt: float
+) -> Tensor:
+    """Time constants in ms: one, or one for each feature."""
+    if tau is None:
+        return torch.full((n_learned,), dt * 1e3 / math.log(2))
+    if isinstance(tau, int | float):
+        return torch.full((n_learned,), float(tau))
+    first, last = tau
+    if not 0 < first <= last:
+        raise ConfigError(f"tau={tau} ms must be two positive numbers, the smaller first.")
+    return torch.logspace(math.log10(first), math.log10(last), n_features)
