@@ -276,6 +276,39 @@ def results(
     )
 
 
+@app.command()
+def energy(
+    target: Annotated[str, typer.Argument(metavar="RUN|MODEL", help="A run, or a model's name.")],
+    windows: Annotated[int, typer.Option(min=1, help="Test windows of a fold to count on.")] = 32,
+    folds: Annotated[int, typer.Option(min=1, help="Folds of a decoder to count on.")] = 3,
+    layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Count again what is known.")] = False,
+    paradigm: Paradigm = "mi",
+    sets: Sets = None,
+    runs: RunsDir = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Count operations, spikes and milliseconds of a window, and model its energy.
+
+    --paradigm and --set choose the windows and the options of a MODEL, which is not trained.
+    """
+    from neurodecode.show.energy import find_target, show_energy
+
+    found = find_target(runs, target)
+    if not isinstance(found, str) and sets:
+        raise ConfigError(f"--set is for a model; the choices of {found.id} are its own.")
+    from neurodecode.experiment.energy import energy_of_model, energy_of_run
+    from neurodecode.show.progress import Progress
+
+    with Progress() as progress:
+        how: dict[str, Any] = {"n_windows": windows, "report": progress.read}
+        if isinstance(found, str):
+            document = energy_of_model(found, paradigm=paradigm, sets=sets or (), **how)
+        else:
+            document = energy_of_run(found, n_folds=folds, again=again, **how)
+    show_energy(document, layers=layers, as_json=as_json)
+
+
 @bench_app.command(name="denoise")
 def bench_denoise(
     cleaners: Annotated[

@@ -70,6 +70,7 @@ def check_options(builder: Callable[..., Any], options: Mapping[str, Any], *, wh
     """
     if isinstance(builder, partial):
         builder = builder.func
+    builder = inspect.unwrap(builder)  # a variant of a builder takes what that takes
     known = keywords(builder)
     if any(p.kind is p.VAR_KEYWORD for p in inspect.signature(builder).parameters.values()):
         return  # it passes them on, and checks them where it knows what takes them

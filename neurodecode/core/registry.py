@@ -100,7 +100,7 @@ class Registry(Generic[T]):
         spec = importlib.util.find_spec(self.package)
         assert spec is not None
         assert spec.origin is not None
-        variable = f"{self.kind.upper()}S"
+        variable = _plural(self.kind).upper()
         found: dict[str, Listing] = {}
         for path in sorted(Path(spec.origin).parent.glob("[!_]*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -110,6 +110,11 @@ class Registry(Generic[T]):
                     for name in _registered_names(node, variable):
                         found[name] = Listing(f"{self.package}.{path.stem}", summary)
         return found
+
+
+def _plural(kind: str) -> str:
+    """Two or more of a kind: models, penalties."""
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
 
 
 def _registered_names(node: ast.ClassDef | ast.FunctionDef, variable: str) -> list[str]:

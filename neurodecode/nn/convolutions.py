@@ -35,20 +35,25 @@ class DepthwiseTemporalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter (batch, n_times, n_maps); same shape."""
-        n_maps, n_taps = self.weight.shape
-        if x.device.type != "cpu":
-            x = x.transpose(1, 2).contiguous()
-            x = functional.conv1d(x, self.weight.unsqueeze(1), padding=n_taps // 2, groups=n_maps)
-            return x.transpose(1, 2)
-        weight = self.weight.view(n_maps, 1, n_taps, 1)
-        x = x.unsqueeze(2).permute(0, 3, 1, 2)  #  (batch, n_maps, n_times, 1), maps last in memory
-        x = functional.conv2d(x, weight, padding=(n_taps // 2, 0), groups=n_maps)
-        return x.squeeze(3).transpose(1, 2)
+        return depthwise(x, self.weight)
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(net)``."""
         n_maps, n_taps = self.weight.shape
         return f"{n_maps}, n_taps={n_taps}"
+
+
+def depthwise(x: Tensor, weight: Tensor) -> Tensor:
+    """Filter (batch, n_times, n_maps) with (n_maps, n_taps), zero-padded; same shape."""
+    n_maps, n_taps = weight.shape
+    if x.device.type != "cpu":
+        x = x.transpose(1, 2).contiguous()
+        x = functional.conv1d(x, weight.unsqueeze(1), padding=n_taps // 2, groups=n_maps)
+        return x.transpose(1, 2)
+    weight = weight.view(n_maps, 1, n_taps, 1)
+    x = x.unsqueeze(2).permute(0, 3, 1, 2)  #  (batch, n_maps, n_times, 1), maps last in memory
+    x = functional.conv2d(x, weight, padding=(n_taps // 2, 0), groups=n_maps)
+    return x.squeeze(3).transpose(1, 2)
 
 
 def elu_conv_mean(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int) -> Tensor:
@@ -72,7 +77,8 @@ def elu_conv_mean(x: Tensor, weight: Tensor, bias: Tensor, *, stride: int) -> Te
     """
     exported = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if x.device.type == "cpu" and not x.requires_grad and not exported:
-        return _EluConvMean.apply(x, weight, bias, stride)  # type: ignore[no-any-return, no-untyped-call]
+        learns = torch.is_grad_enabled()  # inside the function it never is
+        return _EluConvMean.apply(x, weight, bias, stride, learns)  # type: ignore[no-any-return, no-untyped-call]
     pad = weight.shape[1] // 2
     x = functional.conv1d(x.unsqueeze(1), weight.unsqueeze(1), bias, stride=stride, padding=pad)
     return functional.elu(x).mean(dim=2)
@@ -89,7 +95,9 @@ class _EluConvMean(torch.autograd.Function):
     CHUNK = 2**18  # values of unfolded signal at a time: they stay in the cache
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, learns: bool
+    ) -> Tensor:
         n_filters, n_taps = weight.shape
         unfolded = functional.pad(x, (n_taps // 2, n_taps // 2)).unfold(1, n_taps, stride)
         n, n_steps, _ = unfolded.shape
@@ -102,14 +110,15 @@ class _EluConvMean(torch.autograd.Function):
             z = torch.addmm(bias, taps.view(-1, n_taps), weight.T).view(-1, n_steps, n_filters)
             slope = z.clamp(max=0).exp_()
             bias_slope[part] = slope.mean(dim=1)
-            tap_slope[part] = slope.mT @ taps / n_steps
+            if learns:
+                tap_slope[part] = slope.mT @ taps / n_steps
             mean[part] = z.clamp_(min=0).mean(dim=1) + bias_slope[part] - 1
         ctx.save_for_backward(tap_slope, bias_slope)
         return mean
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor, None, None]:
         (gradient,) = gradients
         tap_slope, bias_slope = ctx.saved_tensors
         taps = (gradient.unsqueeze(2) * tap_slope).sum(dim=0)
-        return None, taps, (gradient * bias_slope).sum(dim=0), None
+        return None, taps, (gradient * bias_slope).sum(dim=0), None, None

@@ -1,4 +1,4 @@
-"""Lightning module of decoders: weighted cross-entropy, AdamW, a schedule, the best weights."""
+"""Lightning module of decoders: their objective, AdamW, a schedule, the best weights."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from neurodecode.core.errors import FitError
 from neurodecode.training.augment import Augmentation
+from neurodecode.training.objective import Objective
 
 Schedule = Literal["cosine", "onecycle", "constant"]
 
@@ -21,8 +22,8 @@ class DecoderModule(pl.LightningModule):
     ----------
     net
         Maps windows (batch, n_chans, n_times) to logits (batch, n_outputs).
-    class_weights
-        Weight of each class in the loss, (n_outputs,).
+    objective
+        The loss.
     lr
         Learning rate at its highest.
     weight_decay
@@ -44,7 +45,7 @@ class DecoderModule(pl.LightningModule):
     def __init__(
         self,
         net: nn.Module,
-        class_weights: Tensor,
+        objective: Objective,
         *,
         lr: float,
         weight_decay: float,
@@ -56,7 +57,7 @@ class DecoderModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.net = net
-        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.objective = objective
         self.lr, self.weight_decay = lr, weight_decay
         self.schedule, self.warmup = schedule, warmup
         self.label_smoothing = label_smoothing
@@ -68,23 +69,16 @@ class DecoderModule(pl.LightningModule):
         }
         self._sums: list[Tensor] = []
 
-    class_weights: Tensor
-
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of a batch."""
         x, classes = batch
-        y = nn.functional.one_hot(classes, len(self.class_weights)).to(x.dtype)
+        y = nn.functional.one_hot(classes, len(self.objective.class_weights)).to(x.dtype)
         for augment in self.augmentations:
             x, y = augment(x, y, self.generator)
         y = (1 - self.label_smoothing) * y + self.label_smoothing / y.shape[1]
-        loss = self.loss(self.net(x), y)
+        loss = self.objective(self.net, x, y)
         self._sums.append(loss.detach())
         return loss
-
-    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Mean cross-entropy with probabilities (batch, n_outputs), weighted by class."""
-        weighted = y * self.class_weights
-        return -(weighted * logits.float().log_softmax(dim=1)).sum() / weighted.sum()
 
     def on_train_epoch_end(self) -> None:
         """Keep the mean loss.
@@ -108,10 +102,10 @@ class DecoderModule(pl.LightningModule):
         x, classes = batch
         logits = self.net(x)
         y = nn.functional.one_hot(classes, logits.shape[1]).to(x.dtype)
-        weight = (y * self.class_weights).sum()
+        weight = (y * self.objective.class_weights).sum()
         hits = (logits.argmax(dim=1) == classes).sum()
         n = torch.tensor(len(x), device=x.device)
-        self._val.append(torch.stack([self.loss(logits, y) * weight, weight, hits, n]))
+        self._val.append(torch.stack([self.objective.entropy(logits, y) * weight, weight, hits, n]))
 
     def on_validation_epoch_start(self) -> None:
         """Begin new sums."""

@@ -16,7 +16,8 @@ from neurodecode.core.options import check_options
 from neurodecode.core.seeding import derive_seed, generator
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
-from neurodecode.training.net import History, choose_device, fit_net, own_random_state
+from neurodecode.training.net import choose_device, fit_net, own_random_state
+from neurodecode.training.schemes import History
 
 BATCH = 256  # windows scored at a time
 HELD_OUT = 0.2  # part of the training side that chooses the epoch

@@ -14,12 +14,15 @@ from torch import Generator, Tensor, nn
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.core.seeding import derive_seed
+from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.training.augment import choose_augmentations
+from neurodecode.training.objective import Loss, Objective, Teacher
+from neurodecode.training.penalties import choose_penalties
+from neurodecode.training.schemes import History, choose_scheme
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
 
-History = dict[str, list[float]]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
@@ -42,6 +45,9 @@ def fit_net(
     class_weights: Literal["balanced", "none"] = "balanced",
     label_smoothing: float = 0.0,
     augment: Sequence[str] | Mapping[str, Any] = (),
+    loss: Loss = "mean",
+    penalties: Sequence[str] | Mapping[str, Any] = (),
+    scheme: str | Mapping[str, Any] = "direct",
     precision: Literal["auto", "32", "bf16"] = "auto",
     device: str = "auto",
 ) -> History:
@@ -79,6 +85,13 @@ def fit_net(
         Probability given to all classes alike, in [0, 1).
     augment
         Names of augmentations, or a table of options for each.
+    loss
+        Of spiking decoders: "mean" looks at the mean of their steps, "tet" at each.
+    penalties
+        What is added to the loss of spiking decoders: names, or a table of options for each.
+    scheme
+        How spiking decoders come to their weights: a name, or a table with one name and its
+        options. Its stages share the epochs. Other nets are trained directly.
     precision
         "bf16" computes in 16 bits; "auto" does on a GPU, and not elsewhere.
     device
@@ -100,28 +113,41 @@ def fit_net(
     on = choose_device(device)
     net.to(on)
     data = _to_device(on, x, y, x_val, y_val)
-    with own_random_state(on):
-        torch.manual_seed(derive_seed(seed, "train"))
+    half = precision == "bf16" or (precision == "auto" and on.type == "cuda")
+    balanced = _class_weights(net, *data[:2], balanced=class_weights == "balanced")
+    augmentations, added = choose_augmentations(augment), choose_penalties(penalties)
+
+    def train(net: nn.Module, share: float, stage: str, teacher: Teacher | None = None) -> History:
+        words = () if stage == "direct" else (stage,)
+        torch.manual_seed(derive_seed(seed, "train", *words))
         module = DecoderModule(
             net,
-            _class_weights(net, *data[:2], balanced=class_weights == "balanced"),
+            Objective(class_weights=balanced, loss=loss, penalties=added, teacher=teacher),
             lr=lr,
             weight_decay=weight_decay,
             schedule=schedule,
             warmup=warmup,
             label_smoothing=label_smoothing,
-            augmentations=choose_augmentations(augment),
-            generator=Generator(on).manual_seed(derive_seed(seed, "augment")),
+            augmentations=augmentations,
+            generator=Generator(on).manual_seed(derive_seed(seed, "augment", *words)),
         )
         keep = KeepBest(patience)
-        half = precision == "bf16" or (precision == "auto" and on.type == "cuda")
+        order = derive_seed(seed, "order", *words)
+        n_epochs = max(1, round(share * epochs))
+        net.train()
         with quiet_lightning():
-            _run(module, keep, data, on, half=half, epochs=epochs, batch_size=batch_size, seed=seed)
-    if keep.weights:
-        net.load_state_dict(keep.weights)
-    net.eval()
-    best = keep.best_epoch or len(module.history["train_loss"])
-    return {**module.history, "best_epoch": [float(best)]}
+            _run(module, keep, data, on, half=half, epochs=n_epochs, batch_size=batch_size,
+                 order=order)  # fmt: skip
+        if keep.weights:
+            net.load_state_dict(keep.weights)
+        net.eval()
+        best = keep.best_epoch or len(module.history["train_loss"])
+        return {**module.history, "best_epoch": [float(best)]}
+
+    with own_random_state(on):
+        if isinstance(net, SpikingDecoder):
+            return choose_scheme(scheme)(net, train)
+        return train(net, 1.0, "direct")
 
 
 def choose_device(device: str) -> torch.device:
@@ -161,13 +187,13 @@ def _run(
     half: bool,
     epochs: int,
     batch_size: int,
-    seed: int,
+    order: int,
 ) -> None:
     import lightning.pytorch as pl
 
     from neurodecode.training.datamodule import WindowsDataModule
 
-    windows = WindowsDataModule(*data, batch_size=batch_size, seed=derive_seed(seed, "order"))
+    windows = WindowsDataModule(*data, batch_size=batch_size, seed=order)
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator=on.type,

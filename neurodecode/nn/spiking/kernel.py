@@ -101,7 +101,7 @@ def membrane(
     how = (decay, threshold, reset, surrogate, detach_reset, v_reset)
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if _path == "loop" or traced or len(x) == 0:
-        start = torch.zeros_like(x[0]) if v0 is None else v0
+        start = x.new_zeros(x.shape[1:]) if v0 is None else v0
         spikes, last, before = membrane_loop(x, start, *how)
     else:
         spikes, last, before = _Fused.apply(x, v0, *how, keep)  # type: ignore[no-untyped-call]
@@ -158,7 +158,7 @@ class _Fused(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         learns = any(ctx.needs_input_grad)
         x = x.contiguous()
-        compiled = _is_compiled(x, decay, threshold) and (v0 is None or v0.dtype == x.dtype)
+        compiled = is_compiled(x, decay, threshold) and (v0 is None or v0.dtype == x.dtype)
         run = _forward_compiled if compiled else _forward_torch
         writes = keep or (learns and not compiled)
         spikes, last, h = run(x, v0, decay, threshold, reset, v_reset, writes)
@@ -185,7 +185,8 @@ class _Fused(torch.autograd.Function):
         )
 
 
-def _is_compiled(*tensors: Tensor) -> bool:
+def is_compiled(*tensors: Tensor) -> bool:
+    """Whether the compiled path takes these, and may."""
     plain = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
     return plain and _path in ("auto", "compiled") and library() is not None
 
@@ -397,10 +398,10 @@ def _forward_compiled(
     d, th = (p.expand(period).contiguous() for p in (decay, threshold))
     spikes, last = torch.empty_like(x), torch.empty_like(x[0])
     h = torch.empty_like(x) if keep else None
-    _call(
+    call(
         "membrane_forward",
         *_sizes(x, period, reset, v_reset),
-        *map(_address, (x, v0, d, th, h, spikes, last)),
+        *map(address, (x, v0, d, th, h, spikes, last)),
         torch.get_num_threads(),
     )
     return spikes, last, h
@@ -432,13 +433,13 @@ def _backward_compiled(
     gv0 = None if v0 is None else torch.empty_like(v0)
     gdecay = torch.empty_like(x[0]) if learn_decay else None
     gthreshold = torch.empty_like(x[0]) if learn_threshold else None
-    _call(
+    call(
         "membrane_backward",
         *_sizes(x, period, reset, v_reset),
         int(detach_reset),
         surrogate.code if surrogate.code >= 0 else GIVEN,
         ctypes.c_float(surrogate.sharpness),
-        *map(_address, (slope, x, v0, d, th, gs, gh, gv, gx, gv0, gdecay, gthreshold)),
+        *map(address, (slope, x, v0, d, th, gs, gh, gv, gx, gv0, gdecay, gthreshold)),
         torch.get_num_threads(),
     )
     return (
@@ -454,11 +455,13 @@ def _sizes(x: Tensor, period: int, reset: Reset, v_reset: float) -> tuple[Any, .
     return (*map(ctypes.c_long, n), RESETS.index(reset), ctypes.c_float(v_reset))
 
 
-def _address(tensor: Tensor | None) -> ctypes.c_void_p:
+def address(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Where a contiguous tensor lies; NULL for None."""
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
-def _call(function: str, *arguments: Any) -> None:
+def call(function: str, *arguments: Any) -> None:
+    """Call a function of the compiled library that says 0 if it went well."""
     found = library()
     assert found is not None
     if getattr(found, function)(*arguments):

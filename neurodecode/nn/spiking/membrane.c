@@ -15,7 +15,7 @@ enum { ATAN, RECTANGLE, TRIANGLE, FAST_SIGMOID, GIVEN };
 typedef struct {
     long n_steps, n, period, first, last; /* neurons first..last-1 are this thread's */
     int reset, detach, surrogate;
-    float v_reset, sharpness;
+    float v_reset, sharpness, limit;
     const float *decay, *threshold;        /* (period,) */
     const float *x, *v0;                   /* (n_steps, n), (n,) */
     float *h, *s, *v_last;                 /* h may be NULL */
@@ -222,6 +222,30 @@ static void *backward_part(void *given) {
     return NULL;
 }
 
+/* Whole thresholds of either sign that a running sum lets go of, at most `limit` a step. */
+static void *carry_part(void *given) {
+    Work *w = given;
+    float th[WIDE], rest[WIDE], limit = w->limit;
+    for (long b = w->first; b < w->last; b += WIDE) {
+        long m = w->last - b < WIDE ? w->last - b : WIDE;
+        fill(th, w->threshold, w->period, b, m);
+        for (long j = 0; j < m; j++) rest[j] = w->v0 ? w->v0[b + j] : 0.0f;
+        for (long t = 0; t < w->n_steps; t++) {
+            const float *restrict x = w->x + t * w->n + b;
+            float *restrict counts = w->s + t * w->n + b;
+            for (long j = 0; j < m; j++) {
+                float sum = rest[j] + x[j];
+                float k = __builtin_truncf(sum / th[j]);
+                k = k > limit ? limit : k < -limit ? -limit : k;
+                rest[j] = sum - k * th[j];
+                counts[j] = k;
+            }
+        }
+        for (long j = 0; j < m; j++) w->v_last[b + j] = rest[j];
+    }
+    return NULL;
+}
+
 static int share(const Work *whole, int n_threads, void *(*part)(void *)) {
     enum { MOST = 16, WORTH = 1 << 19 }; /* a thread starts in the time of some 100,000 values */
     long worth = whole->n * whole->n_steps / WORTH;
@@ -267,4 +291,11 @@ int membrane_backward(long n_steps, long n, long period, int reset, float v_rese
               .gs = gs, .gh = gh, .gv = gv, .gx = gx, .gv0 = gv0,
               .gdecay = gdecay, .gthreshold = gthreshold};
     return share(&w, n_threads, backward_part);
+}
+
+int carry_forward(long n_steps, long n, long period, float limit, const float *x, const float *rest,
+                  const float *threshold, float *counts, float *last, int n_threads) {
+    Work w = {.n_steps = n_steps, .n = n, .period = period, .limit = limit,
+              .x = x, .v0 = rest, .threshold = threshold, .s = counts, .v_last = last};
+    return share(&w, n_threads, carry_part);
 }

@@ -18,9 +18,13 @@ from neurodecode.nn.spiking import SURROGATES
 class Surrogate(Protocol):
     """What a neuron needs to know of a surrogate."""
 
-    sharpness: float
     code: ClassVar[int]  # of the compiled kernel; -1 where it is given the slopes
     relative: ClassVar[bool]  # whether `u` is counted in thresholds, and spikes are as high as one
+
+    @property
+    def sharpness(self) -> float:
+        """Inverse width."""
+        ...
 
     def slope(self, u: Tensor) -> Tensor:
         """Slope at a distance from the threshold; same shape."""
@@ -104,8 +108,10 @@ class Sigmoid:
 class ThresholdRobust:
     """TrSG: a box between a half and three halves of the threshold, of gain 1 at any threshold.
 
-    Spikes are as high as the threshold, so that it can be learned without changing how strong the
-    gradients are; its height folds into the weights that follow.
+    Reference: "Stabilizing direct training of spiking neural networks: membrane potential
+    initialization and threshold-robust surrogate gradient", WACV 2026, arXiv 2511.08708. Spikes
+    are as high as the threshold, so that it can be learned without changing how strong gradients
+    are; their height folds into the weights that follow.
     """
 
     sharpness: float = 1.0
@@ -151,7 +157,12 @@ def surrogate(name: str, sharpness: float | None = None) -> Surrogate:
 
 
 def spike(u: Tensor, surrogate: Surrogate) -> Tensor:
-    """1 where `u` >= 0, else 0, with the surrogate's slope; (batch, ..., n_features)."""
+    """One step of `spikes`; (batch, ..., n_features)."""
+    return spikes(u.unsqueeze(0), surrogate).squeeze(0)
+
+
+def spikes(u: Tensor, surrogate: Surrogate) -> Tensor:
+    """1 where `u` >= 0, else 0, with the surrogate's slope; (n_steps, batch, ..., n_features)."""
     out: Tensor = _Spike.apply(u, surrogate)  # type: ignore[no-untyped-call]
     return out
 
@@ -166,4 +177,4 @@ class _Spike(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
         (u,) = ctx.saved_tensors
-        return gradient * ctx.surrogate.slope(u.unsqueeze(0)).squeeze(0), None
+        return gradient * ctx.surrogate.slope(u), None

@@ -83,11 +83,16 @@ class TimeBase:
         return cls(mode=mode, edges=edges, n_steps=n, dt=spec.duration / n)
 
     @property
+    def n_repeats(self) -> int:
+        """How often the window is given; 0 where it is cut into parts."""
+        return self.n_steps if self.mode == "repeat" else 0
+
+    @property
+    def lengths(self) -> list[int]:
+        """Samples of each part of the window, in order."""
+        return [part.stop - part.start for part in self.parts]
+
+    @property
     def parts(self) -> list[slice]:
         """Samples of each part of the window, in order."""
         return [slice(a, b) for a, b in zip(self.edges, self.edges[1:], strict=False)]
-
-
-def decay_of(tau: float, dt: float) -> float:
-    """What is left of a membrane after `dt` seconds, with a time constant of `tau` ms."""
-    return math.exp(-dt / (tau * 1e-3)) if tau > 0 else 0.0

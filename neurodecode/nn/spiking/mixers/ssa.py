@@ -12,8 +12,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from neurodecode.core.errors import ConfigError
-from neurodecode.nn.spiking.mixers import MIXERS
+from neurodecode.nn.spiking.mixers import MIXERS, attend, by_head, check_heads
 from neurodecode.nn.spiking.neurons import Population
 from neurodecode.nn.spiking.stateful import FeatureNorm, State, Stateful
 
@@ -51,8 +50,7 @@ class SpikingSelfAttention(Stateful):
         memory: Literal["step", "far"] = "step",
     ) -> None:
         super().__init__()
-        if width % n_heads:
-            raise ConfigError(f"width={width} cannot be shared among n_heads={n_heads}.")
+        check_heads(width, n_heads)
         self.n_heads, self.memory = n_heads, memory
         self.spikes = population.make(width, dt=dt)
         self.project = nn.Linear(width, 3 * width, bias=False)
@@ -68,12 +66,13 @@ class SpikingSelfAttention(Stateful):
         before, projected, seen, mixed = state or (None, None, None, None)
         x, before = self.spikes(x, before)
         x, projected = self.project_spikes(self.project_norm(self.project(x)), projected)
-        x = x.view(*x.shape[:-1], 3, self.n_heads, -1)
-        q, k, v = x.permute(3, 0, 1, 4, 2, 5)  # each (n_steps, batch, n_heads, n_tokens, features)
-        found = k.mT @ v  #                      (n_steps, batch, n_heads, features, features)
+        q, k, v = by_head(x, 3, self.n_heads)  # (n_steps, batch, n_heads, n_tokens, features)
         if self.memory == "far":
-            found = found.cumsum(0) if seen is None else found.cumsum(0) + seen
-            seen = found[-1]
-        x = (q @ found).transpose(2, 3).flatten(3)
+            found = (k.mT @ v).cumsum(0)  #      (n_steps, batch, n_heads, features, features)
+            found = found if seen is None else found + seen
+            seen, x = found[-1], q @ found
+        else:
+            x = attend(q, k, v)
+        x = x.transpose(2, 3).flatten(3)
         x, mixed = self.mixed_spikes(self.mixed_norm(x), mixed)
         return self.output_norm(self.output(x)), (before, projected, seen, mixed)

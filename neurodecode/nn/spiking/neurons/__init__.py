@@ -15,11 +15,12 @@ are trained in these forms and then spike with the same weights.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from neurodecode.core.errors import UnknownName
 from neurodecode.core.options import check_options, keywords
 from neurodecode.core.registry import Registry
 from neurodecode.nn.spiking.stateful import State, Stateful
@@ -39,6 +40,8 @@ class Neuron(Stateful):
 
     Attributes
     ----------
+    is_spiking
+        Whether a fitted population gives spikes, or small counts of them, in the form "spiking".
     form
         What stands in its place just now; see the package.
     levels
@@ -47,6 +50,8 @@ class Neuron(Stateful):
         Where to put membranes before their spikes, if somebody wants them; see
         `neurodecode.nn.spiking.watch`.
     """
+
+    is_spiking: ClassVar[bool] = True
 
     def __init__(self, n_features: int, *, dt: float) -> None:
         super().__init__()
@@ -141,6 +146,19 @@ class Population:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, options: Mapping[str, Any] | None, variant: str) -> Self:
+        """The neurons of a decoder; its variant "twin" has rectified linear units instead.
+
+        Raises
+        ------
+        ConfigError
+            For another variant.
+        """
+        if variant not in ("", "twin"):
+            raise UnknownName("variant of a spiking decoder", variant, ["twin"])
+        return cls("relu") if variant else cls(name, options or {})
 
     def make(self, n_features: int, *, dt: float, **wanted: Any) -> Neuron:
         """A population of `n_features` with steps of `dt` seconds.

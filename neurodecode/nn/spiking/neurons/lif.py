@@ -12,23 +12,23 @@ out, because rhythms differ in speed.
 """
 
 import math
+from functools import wraps
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.nn.spiking.kernel import RESETS, Reset, membrane
-from neurodecode.nn.spiking.neurons import NEURONS, Neuron
+from neurodecode.nn.spiking.neurons import NEURONS
+from neurodecode.nn.spiking.neurons.leaky import Leaky
 from neurodecode.nn.spiking.stateful import State
-from neurodecode.nn.spiking.surrogates import surrogate as surrogate_of
 
 Start = Literal["rest", "half", "mean"]
 
 
 @NEURONS.add("lif")
-class LIF(Neuron):
+class LIF(Leaky):
     """Leaky integrate-and-fire: forgets, adds up, spikes, resets.
 
     Parameters
@@ -65,8 +65,6 @@ class LIF(Neuron):
         For a time constant or threshold that is not positive.
     """
 
-    log_tau: Tensor
-    raw_threshold: Tensor | None
     started: Tensor
 
     def __init__(
@@ -85,49 +83,23 @@ class LIF(Neuron):
         weigh: bool = False,
         start: Start = "rest",
     ) -> None:
-        super().__init__(n_features, dt=dt)
-        taus = _taus(tau, n_features if learn_tau else 1, n_features, dt)
-        if threshold <= 0 or not bool((taus > 0).all()):
-            raise ConfigError(
-                f"Thresholds and time constants must be positive; got threshold={threshold}, "
-                f"tau={tau} ms."
-            )
+        super().__init__(
+            n_features,
+            dt=dt,
+            tau=tau,
+            learn_tau=learn_tau,
+            threshold=threshold,
+            learn_threshold=learn_threshold,
+            detach_reset=detach_reset,
+            surrogate=surrogate,
+            sharpness=sharpness,
+        )
         if reset not in RESETS:
             raise ConfigError(f"reset='{reset}' is not one of {', '.join(RESETS)}.")
-        if learn_tau and not bool(taus.isfinite().all()):
-            raise ConfigError("An infinite time constant cannot be learned. Give it in ms.")
-        self.reset, self.detach_reset = reset, detach_reset
-        self.surrogate = surrogate_of(surrogate, sharpness)
+        self.reset: Reset = reset
         self.weigh, self.start = weigh, start
-        if learn_tau:
-            self.log_tau = nn.Parameter(taus.log())
-        else:
-            self.register_buffer("log_tau", taus.log(), persistent=False)
-        raw = threshold + math.log(-math.expm1(-threshold))  # what softplus makes the threshold of
-        learned = nn.Parameter(torch.full((n_features,), raw)) if learn_threshold else None
-        self.register_parameter("raw_threshold", learned)
-        self.fixed_threshold = threshold
         if start == "mean":
             self.register_buffer("started", torch.zeros(1))
-
-    @property
-    def tau(self) -> Tensor:
-        """Time constants, ms, (1,) or (n_features,)."""
-        return self.log_tau.exp()
-
-    def decay(self) -> Tensor:
-        """What is left of a membrane after a step, (1,) or (n_features,)."""
-        return (-self.dt * 1e3 * (-self.log_tau).exp()).exp()
-
-    def threshold(self) -> Tensor:
-        """Thresholds, (1,) or (n_features,)."""
-        if self.raw_threshold is None:
-            return self.log_tau.new_full((1,), self.fixed_threshold)
-        return functional.softplus(self.raw_threshold)
-
-    def height(self) -> Tensor:
-        """Spikes are as high as their threshold where that is what the staircase learned."""
-        return self.threshold()
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """All steps, in the fused kernel."""
@@ -158,11 +130,6 @@ class LIF(Neuron):
             self._remember(spikes, last)
         return spikes, last
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One step."""
-        spikes, state = self.run(x.unsqueeze(0), state)
-        return spikes.squeeze(0), state
-
     def _begin(self, x: Tensor, threshold: Tensor) -> Tensor | None:
         if self.start == "half":
             return (threshold / 2).expand(x.shape[1:])
@@ -178,27 +145,15 @@ class LIF(Neuron):
 
 
 @NEURONS.add("if")
+@wraps(LIF, assigned=(), updated=())
 def integrate_and_fire(n_features: int, *, dt: float, **options: Any) -> LIF:
     """Integrate-and-fire: as lif, and never forgets."""
     return LIF(n_features, dt=dt, **{"tau": math.inf, **options})
 
 
 @NEURONS.add("plif")
+@wraps(LIF, assigned=(), updated=())
 def parametric(n_features: int, *, dt: float, **options: Any) -> LIF:
     """Parametric LIF: a time constant for each feature is learned, from half a step to twenty."""
     spread = (dt * 500, dt * 20_000)
     return LIF(n_features, dt=dt, **{"tau": spread, "learn_tau": True, **options})
-
-
-def _taus(
-    tau: float | tuple[float, float] | None, n_learned: int, n_features: int, dt: float
-) -> Tensor:
-    """Time constants in ms: one, or one for each feature."""
-    if tau is None:
-        return torch.full((n_learned,), dt * 1e3 / math.log(2))
-    if isinstance(tau, int | float):
-        return torch.full((n_learned,), float(tau))
-    first, last = tau
-    if not 0 < first <= last:
-        raise ConfigError(f"tau={tau} ms must be two positive numbers, the smaller first.")
-    return torch.logspace(math.log10(first), math.log10(last), n_features)

@@ -1,5 +1,7 @@
 """No neuron at all: the activation of the conventional twin."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from neurodecode.nn.spiking.neurons import NEURONS, Neuron
@@ -9,6 +11,8 @@ from neurodecode.nn.spiking.stateful import State
 @NEURONS.add("relu")
 class Relu(Neuron):
     """Rectified linear unit: what stands in a conventional twin where a neuron would spike."""
+
+    is_spiking: ClassVar[bool] = False
 
     def __init__(self, n_features: int, *, dt: float) -> None:
         super().__init__(n_features, dt=dt)

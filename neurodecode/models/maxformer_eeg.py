@@ -1,0 +1,108 @@
+"""Max-Former for EEG: maxima and depth-wise filters first, attention later.
+
+Reference: "Spiking neural networks need high-frequency information", NeurIPS 2025,
+arXiv 2505.18608: leaky neurons and attention are low-pass filters, so patches keep maxima, and early
+stages mix tokens by filters of their own. Rhythms of EEG are the same argument. Differences: one axis
+of tokens, moments, instead of an image's two, behind spatial and temporal filters as EEG nets have
+them; two stages instead of three; attention sees all earlier parts of the window.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from neurodecode.core.spec import TaskSpec
+from neurodecode.models import MODELS
+from neurodecode.nn.spiking.embed import MaxPoolEmbed
+from neurodecode.nn.spiking.neurons import Population
+from neurodecode.nn.spiking.stateful import Chain
+from neurodecode.nn.spiking.timebase import Mode
+from neurodecode.nn.spiking.tokens import TokenDecoder
+from neurodecode.nn.spiking.transformer import make_blocks
+
+
+@MODELS.add("maxformer_eeg")
+class MaxFormerEEG(TokenDecoder):
+    """Max-Former: max-pooled patches and depth-wise filters first, spiking attention later.
+
+    Parameters
+    ----------
+    spec
+        What the data fixes.
+    variant
+        "twin" makes it conventional: the same layers with rectified linear units.
+    time
+        How a window is laid on steps: "repeat", "window" or "stream".
+    n_steps
+        How many; a stream has one for each token of the stem.
+    neuron, neuron_options
+        Neurons by name, and their choices; see `neurodecode list neurons`.
+    mixer, mixer_options
+        Mixers of the second stage by name, and their choices; see `neurodecode list mixers`.
+    conv_depth
+        Blocks of depth-wise filters.
+    depth
+        Blocks of attention.
+    width
+        Features of a token, and spatial filters.
+    n_heads
+        Attention heads; divides `width`.
+    kernel
+        Length of the temporal filters, seconds.
+    patch
+        Time that a token of the stem covers, seconds; each stage halves their number.
+    dropout
+        Probability of dropping a feature, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        *,
+        variant: str = "",
+        time: Mode = "window",
+        n_steps: int = 4,
+        neuron: str = "lif",
+        neuron_options: Mapping[str, Any] | None = None,
+        mixer: str = "ssa",
+        mixer_options: Mapping[str, Any] | None = None,
+        conv_depth: int = 1,
+        depth: int = 1,
+        width: int = 40,
+        n_heads: int = 2,
+        kernel: float = 0.252,
+        patch: float = 0.064,
+        dropout: float = 0.25,
+    ) -> None:
+        population = Population.of(neuron, neuron_options, variant)
+        super().__init__(
+            spec,
+            time,
+            n_steps,
+            hop=spec.samples(patch),
+            population=population,
+            width=width,
+            kernel=kernel,
+            patch=patch,
+            dropout=dropout,
+        )
+        dt = self.time.dt
+
+        def stage(n: int, name: str, options: Mapping[str, Any] | None) -> Chain:
+            return make_blocks(
+                n,
+                name,
+                width,
+                n_heads=n_heads,
+                dt=dt,
+                population=population,
+                options=options,
+                dropout=dropout,
+                memory="far",
+            )
+
+        self.layers = Chain(
+            MaxPoolEmbed(width, dt=dt, population=population),
+            stage(conv_depth, "dwc", None),
+            MaxPoolEmbed(width, dt=dt, population=population),
+            stage(depth, mixer, mixer_options),
+        )

@@ -1,0 +1,108 @@
+"""Spike-driven transformer for EEG: convolutions over moments first, then spike-driven attention.
+
+Reference: "Spike-driven transformer V2: meta spiking neural network architecture inspiring the
+design of next-generation neuromorphic chips", ICLR 2024, arXiv 2404.03663 (convolutional stages,
+then transformer stages, on one membrane). Differences: one axis of tokens, moments, instead of an
+image's two, behind spatial and temporal filters as EEG nets have them; two stages instead of four;
+attention sees all earlier parts of the window.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from neurodecode.core.spec import TaskSpec
+from neurodecode.models import MODELS
+from neurodecode.nn.spiking.embed import StrideEmbed
+from neurodecode.nn.spiking.neurons import Population
+from neurodecode.nn.spiking.stateful import Chain
+from neurodecode.nn.spiking.timebase import Mode
+from neurodecode.nn.spiking.tokens import TokenDecoder
+from neurodecode.nn.spiking.transformer import make_blocks
+
+
+@MODELS.add("sdt_eeg")
+class SpikeDrivenTransformerEEG(TokenDecoder):
+    """Spike-driven transformer: separable convolutions over moments, then spike-driven attention.
+
+    Parameters
+    ----------
+    spec
+        What the data fixes.
+    variant
+        "twin" makes it conventional: the same layers with rectified linear units.
+    time
+        How a window is laid on steps: "repeat", "window" or "stream".
+    n_steps
+        How many; a stream has one for each token of the stem.
+    neuron, neuron_options
+        Neurons by name, and their choices; see `neurodecode list neurons`.
+    mixer, mixer_options
+        Mixers of the second stage by name, and their choices; see `neurodecode list mixers`.
+    conv_depth
+        Blocks of separable convolutions.
+    depth
+        Blocks of attention.
+    width
+        Features of a token, and spatial filters.
+    n_heads
+        Attention heads; divides `width`.
+    kernel
+        Length of the temporal filters, seconds.
+    patch
+        Time that a token of the first stage covers, seconds; the second has a quarter of them.
+    dropout
+        Probability of dropping a feature, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        *,
+        variant: str = "",
+        time: Mode = "window",
+        n_steps: int = 4,
+        neuron: str = "lif",
+        neuron_options: Mapping[str, Any] | None = None,
+        mixer: str = "sdsa",
+        mixer_options: Mapping[str, Any] | None = None,
+        conv_depth: int = 1,
+        depth: int = 2,
+        width: int = 40,
+        n_heads: int = 2,
+        kernel: float = 0.252,
+        patch: float = 0.064,
+        dropout: float = 0.25,
+    ) -> None:
+        population = Population.of(neuron, neuron_options, variant)
+        super().__init__(
+            spec,
+            time,
+            n_steps,
+            hop=spec.samples(patch),
+            population=population,
+            width=width,
+            kernel=kernel,
+            patch=patch,
+            dropout=dropout,
+        )
+        dt = self.time.dt
+
+        def stage(n: int, name: str, options: Mapping[str, Any] | None) -> Chain:
+            return make_blocks(
+                n,
+                name,
+                width,
+                n_heads=n_heads,
+                dt=dt,
+                population=population,
+                options=options,
+                dropout=dropout,
+                memory="far",
+            )
+
+        self.layers = Chain(
+            stage(conv_depth, "sepconv", None),
+            StrideEmbed(width, dt=dt, population=population),
+            StrideEmbed(width, dt=dt, population=population),
+            stage(depth, mixer, mixer_options),
+        )

@@ -1,0 +1,100 @@
+"""Spikformer for EEG: a spiking convolutional stem, then attention made of spikes.
+
+Reference: "Spikformer V2: join the high accuracy club on ImageNet with an SNN ticket",
+arXiv 2401.02020 (its spiking convolutional stem and spiking self-attention). Differences: one axis
+of tokens, moments, instead of an image's two, behind spatial and temporal filters as EEG nets have
+them; membranes are added up from block to block, not spikes; attention sees all earlier parts of
+the window.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from neurodecode.core.spec import TaskSpec
+from neurodecode.models import MODELS
+from neurodecode.nn.spiking.embed import StrideEmbed
+from neurodecode.nn.spiking.neurons import Population
+from neurodecode.nn.spiking.stateful import Chain
+from neurodecode.nn.spiking.timebase import Mode
+from neurodecode.nn.spiking.tokens import TokenDecoder
+from neurodecode.nn.spiking.transformer import make_blocks
+
+
+@MODELS.add("spikformer_eeg")
+class SpikformerEEG(TokenDecoder):
+    """Spikformer: a spiking convolutional stem, then blocks of spiking self-attention.
+
+    Parameters
+    ----------
+    spec
+        What the data fixes.
+    variant
+        "twin" makes it conventional: the same layers with rectified linear units.
+    time
+        How a window is laid on steps: "repeat", "window" or "stream".
+    n_steps
+        How many; a stream has one for each token of the stem.
+    neuron, neuron_options
+        Neurons by name, and their choices; see `neurodecode list neurons`.
+    mixer, mixer_options
+        Mixers by name, and their choices; see `neurodecode list mixers`.
+    depth
+        Blocks.
+    width
+        Features of a token, and spatial filters.
+    n_heads
+        Attention heads; divides `width`.
+    kernel
+        Length of the temporal filters, seconds.
+    patch
+        Time that a token of the stem covers, seconds; the stem halves their number twice.
+    dropout
+        Probability of dropping a feature, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        *,
+        variant: str = "",
+        time: Mode = "window",
+        n_steps: int = 4,
+        neuron: str = "lif",
+        neuron_options: Mapping[str, Any] | None = None,
+        mixer: str = "ssa",
+        mixer_options: Mapping[str, Any] | None = None,
+        depth: int = 2,
+        width: int = 40,
+        n_heads: int = 2,
+        kernel: float = 0.252,
+        patch: float = 0.064,
+        dropout: float = 0.25,
+    ) -> None:
+        population = Population.of(neuron, neuron_options, variant)
+        super().__init__(
+            spec,
+            time,
+            n_steps,
+            hop=spec.samples(patch),
+            population=population,
+            width=width,
+            kernel=kernel,
+            patch=patch,
+            dropout=dropout,
+        )
+        dt = self.time.dt
+        self.layers = Chain(
+            StrideEmbed(width, dt=dt, population=population),
+            StrideEmbed(width, dt=dt, population=population),
+            make_blocks(
+                depth,
+                mixer,
+                width,
+                n_heads=n_heads,
+                dt=dt,
+                population=population,
+                options=mixer_options,
+                dropout=dropout,
+                memory="far",
+            ),
+        )
