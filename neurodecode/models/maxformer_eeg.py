@@ -1,10 +1,10 @@
 """Max-Former for EEG: maxima and depth-wise filters first, attention later.
 
 Reference: "Spiking neural networks need high-frequency information", NeurIPS 2025,
-arXiv 2505.18608: leaky neurons and attention are low-pass filters, so patches keep maxima, and early
-stages mix tokens by filters of their own. Rhythms of EEG are the same argument. Differences: one axis
-of tokens, moments, instead of an image's two, behind spatial and temporal filters as EEG nets have
-them; two stages instead of three; attention sees all earlier parts of the window.
+arXiv 2505.18608: leaky neurons and attention are low-pass filters, so patches keep maxima, and
+early stages mix tokens by filters of their own; the same holds for the rhythms of EEG. Differences:
+one axis of tokens, moments, instead of an image's two, behind spatial and temporal filters as EEG
+nets have them; two stages instead of three; attention sees all earlier parts of the window.
 """
 
 from collections.abc import Mapping

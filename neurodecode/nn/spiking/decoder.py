@@ -55,7 +55,7 @@ class SpikingDecoder(nn.Module):
         """
 
     def steps(self, x: Tensor) -> Tensor:
-        """Logits of each step, (n_steps, batch, n_outputs), of windows (batch, n_chans, n_times)."""
+        """Logits of each step, (n_steps, batch, n_outputs): of (batch, n_chans, n_times)."""
         return self.advance(x, self.time.lengths, None)[0]
 
     def step(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:

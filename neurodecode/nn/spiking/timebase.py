@@ -96,3 +96,8 @@ class TimeBase:
     def parts(self) -> list[slice]:
         """Samples of each part of the window, in order."""
         return [slice(a, b) for a, b in zip(self.edges, self.edges[1:], strict=False)]
+
+
+def decay_of(tau: float, dt: float) -> float:
+    """What is left of a membrane after `dt` seconds, with a time constant of `tau` ms."""
+    return math.exp(-dt / (tau * 1e-3)) if tau > 0 else 0.0
