@@ -240,6 +240,19 @@ def test_the_entropy_of_a_fair_coin_is_a_bit() -> None:
     assert found.correlation == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("name", "learned"),
+    [
+        ("direct", {"weight", "bias", "neurons.raw_threshold"}),
+        ("learnable", {"weight", "neurons.raw_threshold", "neurons.log_tau"}),
+    ],
+)
+def test_what_learns_learns_for_each_neuron(name: str, learned: set[str]) -> None:
+    parameters = dict(build(name, 3).named_parameters())
+    assert set(parameters) == learned
+    assert {len(p) for p in parameters.values()} == {6}
+
+
 def test_direct_learns_to_fire_on_command() -> None:
     torch.manual_seed(0)
     encoder, x = build("direct", 3), rhythms(3, 2.0)
