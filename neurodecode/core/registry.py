@@ -43,7 +43,7 @@ class Registry(Generic[T]):
         Package whose files hold the parts, one or more in each.
     """
 
-    def __init__(self, kind: str, *, package: str) -> None:
+    def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
         self.package = package
         self._parts: dict[str, T] = {}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from neurodecode.core.counts import Counts, LayerCount
 from neurodecode.core.errors import ConfigError, StoreError
-from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation import energy as model
-from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
 from neurodecode.evaluation.cost import counts_of, latency_of, mean_counts
-from neurodecode.evaluation.runner import aligned_windows
-from neurodecode.evaluation.splits import Fold, make_folds
 from neurodecode.experiment.choices import resolve
-from neurodecode.experiment.data import Report, load_data, load_epochs
+from neurodecode.experiment.data import Report, load_epochs
+from neurodecode.experiment.source import Source
 from neurodecode.nn import count as counting
 from neurodecode.nn.spiking import levels
 from neurodecode.recordings.cards import find_card
@@ -71,7 +68,7 @@ def energy_of_run(
     if table.empty:
         raise StoreError(f"No fold of {run.path} is finished. Give the command of the run again.")
     known = {} if again else _kept(run)
-    source = _Source(run, meta, report)
+    source = Source(run, report)
     entries = []
     for pipeline, rows in _pipelines(run.rows(), n_folds).items():
         key = _key(rows, n_windows)
@@ -150,51 +147,6 @@ def energy_of_model(
     }
 
 
-class _Source:
-    """Test windows of a run; its recordings are read when they are first asked for."""
-
-    def __init__(self, run: Run, meta: Mapping[str, Any], report: Report) -> None:
-        self.run, self.meta, self.report = run, meta, report
-        self.data: tuple[EpochSet, Continuous | None] | None = None
-        self.folds: dict[str, Fold] = {}
-        self.own: dict[str, NDArray[np.float32]] = {}
-
-    def windows(self, row: ResultRow) -> NDArray[np.float32]:
-        """Test windows of a fold in microvolts, as its decoder was given them."""
-        epochs, continuous = self.data or self._read()
-        fold = self.folds.get(row.fold)
-        if fold is None or len(fold.test) != row.n_test:
-            raise StoreError(f"The fold {row.fold} of {self.run.id} cannot be found again.")
-        if row.clean != "none":
-            assert continuous is not None, "recordings are kept where they are cleaned"
-            if not CleanWord.parse(row.clean).own:
-                x = fold_windows(epochs, continuous, row.clean, fold)
-            else:
-                if row.clean not in self.own:
-                    self.own[row.clean] = own_windows(epochs, continuous, row.clean)
-                x = self.own[row.clean]
-            epochs = replace(epochs, x=x)
-        return aligned_windows(epochs, fold, row.align)[1]
-
-    def _read(self) -> tuple[EpochSet, Continuous | None]:
-        choices = resolve("mi", pipeline=self.run.path / "config.toml")
-        self.data = load_data(choices, report=self.report)
-        epochs, evaluation = self.data[0], choices["evaluation"]
-        if epochs.digest() != self.meta.get("data"):
-            raise StoreError(
-                f"The windows of {self.run.id} are not what they were: recordings, or the code "
-                f"that reads them, have changed. Give the command of the run again."
-            )
-        folds = make_folds(
-            epochs,
-            protocol=evaluation["protocol"],
-            n_folds=evaluation["n_folds"],
-            order=evaluation["order"],
-        )
-        self.folds = {fold.name: fold for fold in folds}
-        return self.data
-
-
 def _pipelines(
     rows: Sequence[ResultRow], n_folds: int
 ) -> dict[tuple[str, str, str], list[ResultRow]]:
@@ -209,7 +161,7 @@ def _pipelines(
 
 
 def _counted(
-    run: Run, rows: Sequence[ResultRow], source: _Source, n_windows: int, key: str
+    run: Run, rows: Sequence[ResultRow], source: Source, n_windows: int, key: str
 ) -> Document:
     """An entry of the account; classical decoders have no counts."""
     first = rows[0]
@@ -226,7 +178,7 @@ def _counted(
     several = []
     for row in rows:
         decoder = checkpoint.load(run.checkpoint_file(row.key))
-        x = source.windows(row)
+        x = source.sides(row).test
         x = decoder.normalized(x[_spread(len(x), n_windows)])
         counts = counts_of(decoder.model_, x)
         assert counts is not None, "what has parameters is a net"

@@ -13,35 +13,33 @@ from neurodecode.core.errors import StoreError
 from neurodecode.core.registry import Registry
 from neurodecode.show import console
 
+PARTS = {
+    "models": ("model", "neurodecode.models"),
+    "aligners": ("aligner", "neurodecode.alignment"),
+    "cleaners": ("cleaner", "neurodecode.artifacts"),
+    "augmentations": ("augmentation", "neurodecode.training"),
+    "penalties": ("penalty", "neurodecode.training"),
+    "schemes": ("scheme", "neurodecode.training"),
+    "neurons": ("neuron", "neurodecode.nn.spiking.neurons"),
+    "surrogates": ("surrogate", "neurodecode.nn.spiking"),
+    "encoders": ("encoder", "neurodecode.nn.spiking.encoders"),
+    "mixers": ("mixer", "neurodecode.nn.spiking.mixers"),
+}
+"""Kinds of parts and where they are: their files are read, not run, so none of them is imported."""
+
 MODELS_NOTE = "braindecode:NAME reaches every braindecode classifier"
 
 
 def listing(kind: str, runs: Path) -> list[tuple[str, str]]:
     """Name and one line of everything of a kind."""
-    registry: Registry[Any]
-    if kind == "models":
-        from neurodecode.models import MODELS
-
-        registry = MODELS
-    elif kind == "aligners":
-        from neurodecode.alignment import ALIGNERS
-
-        registry = ALIGNERS
-    elif kind == "cleaners":
-        from neurodecode.artifacts import CLEANERS
-
-        registry = CLEANERS
-    elif kind == "augmentations":
-        from neurodecode.training.augment import AUGMENTATIONS
-
-        registry = AUGMENTATIONS
-    elif kind == "runs":
+    if kind in PARTS:
+        registry: Registry[Any] = Registry(*PARTS[kind])
+        return [(name, registry.summary(name)) for name in registry.names()]
+    if kind == "runs":
         from neurodecode.results.store import Store
 
         return [(run.id, _run_words(run)) for run in Store(runs).runs()]
-    else:
-        return _plain_listing(kind)
-    return [(name, registry.summary(name)) for name in registry.names()]
+    return _plain_listing(kind)
 
 
 def _plain_listing(kind: str) -> list[tuple[str, str]]:

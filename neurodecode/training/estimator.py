@@ -1,7 +1,7 @@
 """The scikit-learn edge of every registered model, nets and classical alike."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -9,13 +9,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, FitError, SignalError
 from neurodecode.core.options import check_options
 from neurodecode.core.seeding import derive_seed, generator
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
+from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.training.net import choose_device, fit_net, own_random_state
 from neurodecode.training.schemes import History
 
@@ -153,6 +154,21 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             scores = np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    def steps(self, x: ArrayLike) -> FloatArray:
+        """Logits of a spiking decoder at each step, (n_steps, n_epochs, n_outputs).
+
+        Raises
+        ------
+        ConfigError
+            If the decoder has no steps.
+        """
+        windows = self._checked(x)
+        if not isinstance(self.model_, SpikingDecoder):
+            raise ConfigError(
+                f"{self.model} decides once, at the end of a window. Spiking decoders have steps."
+            )
+        return np.concatenate(self._batches(windows, self.model_.steps), axis=1)
+
     def normalized(self, x: ArrayLike) -> NDArray[np.float32]:
         """What a net sees of windows in microvolts: same shape."""
         return ((_windows(x) - self.mean_) / self.scale_).astype(np.float32)
@@ -226,14 +242,18 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         return windows
 
     def _logits(self, x: FloatArray) -> FloatArray:
+        return np.concatenate(self._batches(x, self.model_))
+
+    def _batches(self, x: FloatArray, ask: Callable[[Tensor], Tensor]) -> list[FloatArray]:
+        """What the net, or a method of it, says to windows in microvolts, a batch at a time."""
         device = choose_device((self.train or {}).get("device", "auto"))
-        net = self.model_.to(device).eval()
-        logits = []
+        self.model_.to(device).eval()
+        said = []
         with torch.inference_mode():
             for start in range(0, len(x), BATCH):
                 batch = torch.from_numpy(self.normalized(x[start : start + BATCH]))
-                logits.append(net(batch.to(device)).double().cpu().numpy())
-        return np.concatenate(logits)
+                said.append(ask(batch.to(device)).double().cpu().numpy())
+        return said
 
 
 def choose_validation(

@@ -46,7 +46,7 @@ def read(tiny_epochs: EpochSet, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         times.append("read")
         return tiny_epochs, None
 
-    monkeypatch.setattr("neurodecode.experiment.energy.load_data", load)
+    monkeypatch.setattr("neurodecode.experiment.source.load_data", load)
     return times
 
 
@@ -96,7 +96,7 @@ def test_other_recordings_are_refused(
     fitted: Run, tiny_epochs: EpochSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny = tiny_epochs.take_channels(tiny_epochs.ch_names[::-1])
-    monkeypatch.setattr("neurodecode.experiment.energy.load_data", lambda *_, **__: (tiny, None))
+    monkeypatch.setattr("neurodecode.experiment.source.load_data", lambda *_, **__: (tiny, None))
     with pytest.raises(StoreError, match="are not what they were: recordings, or the code"):
         energy_of_run(fitted, again=True)
 

@@ -4,8 +4,8 @@ With :math:`m = |x| / \mathit{full}` in :math:`[0, 1]` and :math:`k` steps in a 
 comes in step :math:`k - \mathrm{round}(m k)`, counted from 0; values below half a level make none.
 
 Reference: "Spike-based strategies for rapid processing", Neural Networks 2001,
-doi:10.1016/S0893-6080(01)00083-1 (time to first spike). Differences: time is linear in the value
-and not its logarithm, because a receiver then knows it to the same precision everywhere.
+doi:10.1016/S0893-6080(01)00083-1. Differences: when an event comes is what counts, not in which
+order features come, and it is linear in the value, which is then known alike at all sizes.
 """
 
 import torch

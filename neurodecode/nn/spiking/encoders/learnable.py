@@ -2,9 +2,10 @@ r"""Learnable: causal filters of each feature drive leaky neurons, and all of it
 
 .. math:: i_t = \sum_{j=0}^{J-1} w_j\, x_{t-j}
 
-Reference: "SGLNet: spiking graph learning network for EEG", IEEE TNSRE 2023 (its learnable spike
-encoder: convolution and leaky neurons), and "HR-SNN: an end-to-end spiking neural network for
-four-class classification motor imagery brain-computer interface", IEEE TCDS 2024.
+References: "A spiking neural network with adaptive graph convolution and LSTM for EEG-based
+brain-computer interfaces", IEEE TNSRE 2023, doi:10.1109/TNSRE.2023.3246989 (SGLNet; its learnable
+spike encoder), and "HR-SNN: an end-to-end spiking neural network for four-class classification
+motor imagery brain-computer interface", IEEE TCDS 2024 (its learned spike encoding).
 Differences: filters are causal and of one feature each, so the encoder runs live and leaves mixing
 to the layers after it; time constants and thresholds are learned for each neuron.
 """

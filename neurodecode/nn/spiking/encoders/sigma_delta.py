@@ -6,9 +6,9 @@ r"""Sigma-delta: the signal is added up, and an event takes a threshold off the 
 What the sum keeps is less than a threshold, so the density of events is the signal, and the error
 lies at high frequencies, where a low-pass takes it off.
 
-Reference: "A unity bit coding method by negative feedback", Proc. IEEE 1963,
-doi:10.1109/PROC.1963.2622. Differences: silence is a third level, so that no signal costs nothing,
-and a count where a sample is worth several events.
+Reference: "A unity bit coding method by negative feedback", Proc. IEEE 51 (11), 1963.
+Differences: silence is a third level, so that no signal costs nothing, and a count where a sample
+is worth several events.
 """
 
 import torch

@@ -1,0 +1,1 @@
+"""What runs while the signal is still coming; nothing here trains or scores."""
