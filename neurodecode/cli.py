@@ -315,6 +315,56 @@ def energy(
     show_energy(document, layers=layers, as_json=as_json)
 
 
+@app.command(name="exit")
+def exit_(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run, as `results` takes it.")],
+    rule: Annotated[str, typer.Option(help="confidence, gap, fixed.")] = "confidence,gap,fixed",
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="Held-out accuracy that may be lost.")
+    ] = 0.01,
+    model: Annotated[str | None, typer.Option(help="Decoders of the run; by default all.")] = None,
+    curve: Annotated[bool, typer.Option("--curve", help="Accuracy against time too.")] = False,
+    runs: RunsDir = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Decide before windows are over: what early exits of spiking decoders save and cost."""
+    from neurodecode.experiment.early_exit import exits_of_run
+    from neurodecode.show.early_exit import show_exits
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.tables import find_runs
+
+    (run,) = find_runs(runs, [name])
+    with Progress() as progress:
+        document = exits_of_run(
+            run,
+            rules=_words("--rule", rule) or (),
+            margin=margin,
+            models=_words("--model", model),
+            report=progress.read,
+        )
+    show_exits(document, curve=curve, as_json=as_json)
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, such as net.nir.")],
+    fold: Annotated[str | None, typer.Option(help="Its name or key; by default the first.")] = None,
+    model: Annotated[str | None, typer.Option(help="Decoder; by default spiking_eegnet.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a file that exists.")] = False,
+    runs: RunsDir = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Write a fitted spiking decoder as NIR, for neuromorphic simulators and hardware."""
+    from neurodecode.experiment.export import export_run
+    from neurodecode.show.export import show_export
+    from neurodecode.show.tables import find_runs
+
+    (run,) = find_runs(runs, [name])
+    document = export_run(run, out, fold=fold, model=model, overwrite=overwrite)
+    show_export(document, as_json=as_json)
+
+
 @bench_app.command(name="denoise")
 def bench_denoise(
     cleaners: Annotated[

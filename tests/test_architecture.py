@@ -11,13 +11,23 @@ import neurodecode
 PACKAGE = Path(neurodecode.__file__).parent
 ROOMS = (  # a room may import the rooms before it, and no other
     "core", "signal", "recordings", "preprocess", "epochs", "alignment", "nn",
-    "models", "artifacts", "results", "training", "evaluation", "explain", "online",
+    "models", "artifacts", "results", "training", "evaluation", "explain", "online", "export",
     "experiment", "show", "cli",
 )  # fmt: skip
 NEVER = {("online", "training"), ("online", "evaluation")}  # the loop runs where nothing trains
 HOMES = {  # a heavy library is imported in its own rooms, and nowhere else
     "mne": {"recordings", "preprocess", "artifacts", "epochs", "models", "explain"},
-    "torch": {"nn", "models", "artifacts", "training", "evaluation", "explain", "online", "show"},
+    "torch": {
+        "nn",
+        "models",
+        "artifacts",
+        "training",
+        "evaluation",
+        "explain",
+        "online",
+        "export",
+        "show",
+    },
     "lightning": {"training"},
     "braindecode": {"models", "show"},  # `doctor` checks that it imports
     "moabb": {"recordings", "evaluation"},
@@ -25,6 +35,7 @@ HOMES = {  # a heavy library is imported in its own rooms, and nowhere else
     "rich": {"show"},
     "matplotlib": {"show"},
     "edfio": {"recordings"},
+    "nir": {"export"},
     "streamlit": set[str](),
 }
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

@@ -1,7 +1,7 @@
 """Early exits are calibrated on held-out windows, and scored on others.
 
 Held-out windows are those of the training side that chose the epoch of the net (whole subjects,
-where there are three), so what is calibrated has seen no test subject. They are not quite fresh: the
+where there are three), so that nothing is known of a test subject. They are not quite fresh: the
 epoch was the best one for them, and they look a little easier than a new subject. Each rule has a
 grid of bounds, of which the one is taken that uses the least time while its held-out balanced
 accuracy stays within a margin of that of whole windows.

@@ -252,9 +252,7 @@ def run_job(
         train=dict(job.train),
         seed=job.seed,
     )
-    y_train, who = epochs.y[fold.train], _groups(epochs.table.iloc[fold.train])
-    if job.shuffled:
-        y_train = shuffle_within(y_train, who, generator(job.seed, "labels", fold.name))
+    y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled)
     start = time.perf_counter()
     try:
         decoder.fit(x_train, y_train, groups=who)
@@ -298,6 +296,16 @@ def run_job(
     checkpoint.save(decoder, run.checkpoint_file(job.key))
     run.write_fold(row, predictions_table(epochs, fold, proba))
     return row
+
+
+def training_labels(
+    epochs: EpochSet, fold: Fold, seed: int, *, shuffled: bool
+) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """What a decoder is told of each training window: its class, and who it comes from."""
+    y, who = epochs.y[fold.train], _groups(epochs.table.iloc[fold.train])
+    if shuffled:
+        y = shuffle_within(y, who, generator(seed, "labels", fold.name))
+    return y, who
 
 
 def shuffle_within(

@@ -36,6 +36,9 @@ class MaxFormerEEG(TokenDecoder):
         How many; a stream has one for each token of the stem.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    encoder, encoder_options
+        What turns channels into events before they are weighed, by name, and its choices; see
+        `neurodecode list encoders`. By default nothing: the first weights meet numbers.
     mixer, mixer_options
         Mixers of the second stage by name, and their choices; see `neurodecode list mixers`.
     conv_depth
@@ -63,6 +66,8 @@ class MaxFormerEEG(TokenDecoder):
         n_steps: int = 4,
         neuron: str = "lif",
         neuron_options: Mapping[str, Any] | None = None,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
         mixer: str = "ssa",
         mixer_options: Mapping[str, Any] | None = None,
         conv_depth: int = 1,
@@ -84,6 +89,8 @@ class MaxFormerEEG(TokenDecoder):
             kernel=kernel,
             patch=patch,
             dropout=dropout,
+            encoder=encoder,
+            encoder_options=encoder_options,
         )
         dt = self.time.dt
 

@@ -36,6 +36,9 @@ class SpikformerEEG(TokenDecoder):
         How many; a stream has one for each token of the stem.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    encoder, encoder_options
+        What turns channels into events before they are weighed, by name, and its choices; see
+        `neurodecode list encoders`. By default nothing: the first weights meet numbers.
     mixer, mixer_options
         Mixers by name, and their choices; see `neurodecode list mixers`.
     depth
@@ -61,6 +64,8 @@ class SpikformerEEG(TokenDecoder):
         n_steps: int = 4,
         neuron: str = "lif",
         neuron_options: Mapping[str, Any] | None = None,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
         mixer: str = "ssa",
         mixer_options: Mapping[str, Any] | None = None,
         depth: int = 2,
@@ -81,6 +86,8 @@ class SpikformerEEG(TokenDecoder):
             kernel=kernel,
             patch=patch,
             dropout=dropout,
+            encoder=encoder,
+            encoder_options=encoder_options,
         )
         dt = self.time.dt
         self.layers = Chain(

@@ -47,6 +47,10 @@ class SpikingDBConformer(SpikingDecoder):
         How many; a stream has one for each token of the temporal branch.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    encoder, encoder_options
+        What turns channels into events before they are weighed in the
+        temporal branch, by name, and its choices; see
+        `neurodecode list encoders`. By default nothing: the first weights meet numbers.
     mixer, mixer_options
         Mixers by name, and their choices; see `neurodecode list mixers`.
     depth
@@ -76,6 +80,8 @@ class SpikingDBConformer(SpikingDecoder):
         n_steps: int = 4,
         neuron: str = "lif",
         neuron_options: Mapping[str, Any] | None = None,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
         mixer: str = "ssa",
         mixer_options: Mapping[str, Any] | None = None,
         depth: int = 2,
@@ -108,7 +114,14 @@ class SpikingDBConformer(SpikingDecoder):
             return Chain(blocks, population.make(width, dt=dt))
 
         self.stem = TemporalStem(
-            spec, width=width, kernel=kernel, patch=patch, population=population, dropout=dropout
+            spec,
+            width=width,
+            kernel=kernel,
+            patch=patch,
+            population=population,
+            dropout=dropout,
+            encoder=encoder,
+            encoder_options=encoder_options,
         )
         self.time_layers = branch("far")
 

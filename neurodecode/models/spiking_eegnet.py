@@ -20,7 +20,7 @@ from neurodecode.models import MODELS
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.nn.spiking.neurons import Population
 from neurodecode.nn.spiking.stateful import FeatureNorm, State
-from neurodecode.nn.spiking.stem import CausalFilters, spikes_in_time, tokens_of
+from neurodecode.nn.spiking.stem import CausalFilters, SpatialFilters, spikes_in_time, tokens_of
 from neurodecode.nn.spiking.timebase import Mode
 
 
@@ -40,6 +40,9 @@ class SpikingEEGNet(SpikingDecoder):
         How many; a stream has one for every `stride` samples.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    encoder, encoder_options
+        What turns channels into events before they are weighed, by name, and its choices; see
+        `neurodecode list encoders`. By default nothing: the first weights meet numbers.
     n_filters
         Temporal filters.
     n_spatial
@@ -65,6 +68,8 @@ class SpikingEEGNet(SpikingDecoder):
         n_steps: int = 4,
         neuron: str = "lif",
         neuron_options: Mapping[str, Any] | None = None,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
         n_filters: int = 8,
         n_spatial: int = 2,
         n_separable: int = 16,
@@ -77,7 +82,9 @@ class SpikingEEGNet(SpikingDecoder):
         population = Population.of(neuron, neuron_options, variant)
         n_maps, sample = n_filters * n_spatial, 1 / spec.sfreq
         self.stride = stride
-        self.spatial = nn.Linear(spec.n_chans, n_maps, bias=False)
+        self.spatial = SpatialFilters(
+            spec, n_maps, encoder=encoder, encoder_options=encoder_options
+        )
         n_taps = min(spec.samples(kernel), spec.n_times)
         self.temporal = CausalFilters(n_maps, n_taps, n_alike=n_spatial)
         self.temporal_norm = FeatureNorm(n_maps)
@@ -91,9 +98,10 @@ class SpikingEEGNet(SpikingDecoder):
 
     def rates(self, x: Tensor, lengths: list[int], state: State) -> tuple[Tensor, State]:
         """Mean spikes of the second part, (n_steps, batch, n_separable)."""
-        temporal, first, depthwise, second = state or (None, None, None, None)
+        spatial, temporal, first, depthwise, second = state or (None,) * 5
         n = self.time.n_repeats
-        x, temporal = self.temporal(self.spatial(x.mT), temporal)
+        x, spatial = self.spatial(x, spatial)
+        x, temporal = self.temporal(x, temporal)
         x = self.temporal_norm(x).transpose(0, 1)  #      (n_times, batch, n_maps)
         x, first = spikes_in_time(self.temporal_spikes, x, first, n)
         x = self.dropout(self._strided(x))  #             (n_repeats or 1, n_hops, batch, n_maps)
@@ -107,7 +115,8 @@ class SpikingEEGNet(SpikingDecoder):
         else:
             x, second = spikes_in_time(self.pointwise_spikes, x[0], second, 0)
         hops = [-(-length // self.stride) for length in lengths]
-        return tokens_of(x, hops, 1, n).squeeze(2), (temporal, first, depthwise, second)
+        state = (spatial, temporal, first, depthwise, second)
+        return tokens_of(x, hops, 1, n).squeeze(2), state
 
     def features(self, x: Tensor) -> Tensor:
         """Mean spikes of a window: (batch, n_chans, n_times) to (batch, n_separable)."""

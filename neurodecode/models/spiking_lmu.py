@@ -33,6 +33,9 @@ class SpikingLMUDecoder(TokenDecoder):
         How many; a stream has one for each hop.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    encoder, encoder_options
+        What turns channels into events before they are weighed, by name, and its choices; see
+        `neurodecode list encoders`. By default nothing: the first weights meet numbers.
     mixer, mixer_options
         Mixers by name, and their choices; those that remember over steps make sense, such as "lmu"
         and "rwkv".
@@ -61,6 +64,8 @@ class SpikingLMUDecoder(TokenDecoder):
         n_steps: int = 4,
         neuron: str = "lif",
         neuron_options: Mapping[str, Any] | None = None,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
         mixer: str = "lmu",
         mixer_options: Mapping[str, Any] | None = None,
         depth: int = 2,
@@ -82,6 +87,8 @@ class SpikingLMUDecoder(TokenDecoder):
             kernel=kernel,
             patch=hop,
             dropout=dropout,
+            encoder=encoder,
+            encoder_options=encoder_options,
         )
         dt = self.time.dt
         self.layers = make_blocks(

@@ -32,12 +32,17 @@ def unit_scores(rows: pd.DataFrame) -> pd.DataFrame:
     Seeds, sessions and folds of a subject are averaged first, so a subject with more sessions
     counts once. Units down, pipelines (model, align, clean) across.
     """
-    unit = rows["subject"].where(rows["subject"] != "*", rows["fold"])
-    table = rows.assign(unit=rows["dataset"] + ":" + unit).pivot_table(
+    table = rows.assign(unit=units_of(rows)).pivot_table(
         index="unit", columns=PIPELINE, values="score", aggfunc="mean", sort=False
     )
     order = rows[PIPELINE].drop_duplicates().itertuples(index=False, name=None)
     return table[[pipeline for pipeline in order if pipeline in table.columns]]
+
+
+def units_of(rows: pd.DataFrame) -> pd.Series:
+    """The unit of each row: its test subject, or its fold where that has several."""
+    unit = rows["subject"].where(rows["subject"] != "*", rows["fold"])
+    return rows["dataset"] + ":" + unit
 
 
 def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFrame:

@@ -69,6 +69,12 @@ def test_a_count_of_k_is_k_spikes() -> None:
     assert found.acs == 10 * 6 / 2
 
 
+def test_a_layer_that_is_used_twice_has_its_weights_once() -> None:
+    net = Given(lambda net, x: net.lin(net.lin(x)), lin=nn.Linear(4, 4))
+    found = layer(count(net, torch.randn(3, 4)), "lin")
+    assert (found.macs, found.weights, found.inputs) == (2 * 16, 16, 2 * 4)
+
+
 @pytest.mark.parametrize(
     ("groups", "stride", "padding", "dilation"),
     [(1, 1, 0, 1), (2, 1, 2, 1), (4, 2, 3, 1), (1, 3, 1, 2)],

@@ -5,16 +5,72 @@ whole window gives, and a step needs no sample from after it.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurodecode.core.errors import SignalError
+from neurodecode.core.errors import ConfigError, SignalError
+from neurodecode.core.options import check_options
 from neurodecode.core.spec import TaskSpec
+from neurodecode.nn.spiking.encoders import ENCODERS
 from neurodecode.nn.spiking.neurons import Neuron, Population
 from neurodecode.nn.spiking.stateful import FeatureNorm, State, Stateful
 from neurodecode.nn.spiking.timebase import TimeBase
+
+
+class SpatialFilters(Stateful):
+    """Weighted sums of channels at every sample, or of their events.
+
+    Parameters
+    ----------
+    spec
+        What the data fixes.
+    width
+        Filters.
+    encoder
+        Turns channels into events before they are weighed, by name; empty leaves them numbers.
+    encoder_options
+        Its choices.
+
+    Raises
+    ------
+    ConfigError
+        For an encoder that gives several steps for each sample.
+    """
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        width: int,
+        *,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = None
+        n_inputs = spec.n_chans
+        if encoder:
+            builder, options = ENCODERS.get(encoder), dict(encoder_options or {})
+            check_options(builder, options, where=f"encoder_options of {encoder}")
+            self.encoder = builder(spec.n_chans, dt=1 / spec.sfreq, **options)
+            n_inputs = self.encoder.n_outputs
+            if self.encoder.steps_per_sample != 1:
+                raise ConfigError(
+                    f"encoder='{encoder}' gives {self.encoder.steps_per_sample} steps for each "
+                    f"sample, and the filters of a decoder see samples. Take one that gives one "
+                    f"step, such as 'send_on_delta'."
+                )
+        self.mix = nn.Linear(n_inputs, width, bias=False)
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Weigh (batch, n_chans, n_times) to (batch, n_times, width)."""
+        if self.encoder is None:
+            return self.mix(x.mT), state
+        events, state = self.encoder(x.permute(2, 0, 1), state)
+        return self.mix(events.transpose(0, 1)), state
 
 
 class CausalFilters(Stateful):
@@ -99,6 +155,8 @@ class TemporalStem(nn.Module):
         Makes the neurons.
     dropout
         Probability of dropping a token's feature, in [0, 1).
+    encoder, encoder_options
+        Of the spatial filters.
     """
 
     def __init__(
@@ -110,9 +168,11 @@ class TemporalStem(nn.Module):
         patch: float,
         population: Population,
         dropout: float,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.mix = nn.Linear(spec.n_chans, width, bias=False)
+        self.spatial = SpatialFilters(spec, width, encoder=encoder, encoder_options=encoder_options)
         self.mix_norm = FeatureNorm(width)
         self.filters = CausalFilters(width, odd_taps("kernel", kernel, spec))
         self.filters_norm = FeatureNorm(width)
@@ -122,7 +182,7 @@ class TemporalStem(nn.Module):
         self.n_patches = max(1, round(spec.duration / patch))
         self.position = nn.Parameter(torch.empty(self.n_patches, width))
         # Small filters under a batch norm turn quickly.
-        nn.init.trunc_normal_(self.mix.weight, std=0.01)
+        nn.init.trunc_normal_(self.spatial.mix.weight, std=0.01)
         nn.init.trunc_normal_(self.filters.weight, std=0.01)
         nn.init.trunc_normal_(self.position, std=0.02)
 
@@ -142,18 +202,19 @@ class TemporalStem(nn.Module):
         state
             What came before.
         """
-        first, filters, spikes = state or (0, None, None)
+        first, spatial, filters, spikes = state or (0, None, None, None)
         n_parts, n_repeats = len(lengths), time.n_repeats
         n_tokens = max(1, round(self.n_patches / len(time.parts)))
-        x = self.mix_norm(self.mix(x.mT))  #               (batch, n_times, width)
-        x, filters = self.filters(x, filters)
+        x, spatial = self.spatial(x, spatial)  #           (batch, n_times, width)
+        x, filters = self.filters(self.mix_norm(x), filters)
         x = self.filters_norm(x).transpose(0, 1)
         x, spikes = spikes_in_time(self.spikes, x, spikes, n_repeats)
         x = tokens_of(x, lengths, n_tokens, n_repeats)  #  (n_steps, batch, n_tokens, width)
         token = torch.arange(first * n_tokens, (first + n_parts) * n_tokens, device=x.device)
         patch = ((token + 0.5) * self.n_patches / (n_tokens * len(time.parts))).long()
         place = self.position[patch].view(n_parts, 1, n_tokens, -1)
-        return self.dropout(self.tokens_norm(x)) + place, (first + n_parts, filters, spikes)
+        state = (first + n_parts, spatial, filters, spikes)
+        return self.dropout(self.tokens_norm(x)) + place, state
 
 
 def odd_taps(option: str, seconds: float, spec: TaskSpec) -> int:

@@ -1,5 +1,8 @@
 """Decoders that turn a window into tokens, and tokens into logits, with layers in between."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor, nn
 
 from neurodecode.core.spec import TaskSpec
@@ -25,6 +28,8 @@ class TokenDecoder(SpikingDecoder):
         Of the stem; see `TemporalStem`.
     dropout
         Probability of dropping a feature of a token, and of the mean, in [0, 1).
+    encoder, encoder_options
+        Of the stem.
     """
 
     layers: Chain
@@ -41,10 +46,19 @@ class TokenDecoder(SpikingDecoder):
         kernel: float,
         patch: float,
         dropout: float,
+        encoder: str = "",
+        encoder_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(spec, mode, n_steps, hop=hop)
         self.stem = TemporalStem(
-            spec, width=width, kernel=kernel, patch=patch, population=population, dropout=dropout
+            spec,
+            width=width,
+            kernel=kernel,
+            patch=patch,
+            population=population,
+            dropout=dropout,
+            encoder=encoder,
+            encoder_options=encoder_options,
         )
         self.spikes = population.make(width, dt=self.time.dt)
         self.dropout = nn.Dropout(dropout)

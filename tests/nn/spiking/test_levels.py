@@ -66,6 +66,14 @@ def test_of_a_net_that_spikes_zeros_are_silence_and_one_spike_is_a_spike() -> No
         assert found.sum() == n
 
 
+def test_whole_numbers_are_counts_of_themselves_or_numbers() -> None:
+    heights = heights_of([LIF(3, dt=0.001)])
+    found = spike_counts(torch.tensor([3.0, 3, 0]), heights)  # not one spike each of height 3
+    assert found is not None
+    assert found.tolist() == [3, 3, 0]
+    assert spike_counts(torch.tensor([20.0, 40]), heights) is None
+
+
 def test_twins_have_no_heights() -> None:
     lif = LIF(3, dt=0.001)
     lif.form = "relu"

@@ -1,0 +1,1 @@
+"""Nets as files that other simulators, and neuromorphic hardware, can read."""

@@ -1,0 +1,136 @@
+"""A decoder of a run as a NIR file; the command that writes it."""
+
+import errno
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurodecode.cli import main
+from neurodecode.core.errors import ConfigError, StoreError
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.experiment.choices import resolve
+from neurodecode.experiment.export import export_run
+from neurodecode.experiment.fit import fit
+from neurodecode.export import nir, parity
+from neurodecode.results.store import Run
+
+
+def fitted_to(card: Path, epochs: EpochSet, runs: Path, **flags: Any) -> Run:
+    options = ("stride=1", "time=stream", "neuron_options={reset='hard'}")
+    spiking = "spiking_eegnet" in flags["models"]
+    choices = resolve(
+        "mi",
+        sets=[f"model.spiking_eegnet.{option}" for option in options if spiking],
+        flags={
+            "data.dataset": [str(card)],
+            "preprocess.band": [8, 30],
+            "evaluation.align": ["euclidean:causal"],
+            "evaluation.n_folds": 2,
+            "train.epochs": 1,
+            **flags,
+        },
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neurodecode.experiment.fit.load_data", lambda *_, **__: (epochs, None))
+        return fit(choices, runs, n_workers=1)
+
+
+@pytest.fixture(scope="module")
+def fitted(card: Path, tiny_epochs: EpochSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A classical decoder, and a spiking one of one epoch."""
+    runs = tmp_path_factory.mktemp("export") / "runs"
+    return fitted_to(card, tiny_epochs, runs, models=["csp_lda", "spiking_eegnet"])
+
+
+def test_the_first_spiking_decoder_is_written(fitted: Run, tmp_path: Path) -> None:
+    document = export_run(fitted, tmp_path / "net.nir")
+    row = next(row for row in fitted.rows() if row.model == "spiking_eegnet")
+    assert (document["key"], document["fold"]) == (row.key, row.fold)
+    assert document["populations"] == {"temporal_spikes": 16, "pointwise_spikes": 16}
+    assert document["parity"]["n_steps"] == 8 * 128 * 32
+    assert document["parity"]["n_spikes"] > 0
+    assert document["parity"]["differing"] == 0
+    assert document["parity"]["max_logit_difference"] < 1e-4
+    assert list(tmp_path.iterdir()) == [tmp_path / "net.nir"]
+    facts = nir.read(tmp_path / "net.nir").metadata
+    assert facts["input"].endswith("aligned by euclidean:causal, one sample a step")
+    assert (facts["ch_names"], facts["classes"]) == ("C3,Cz,C4,Fz,Pz", "left_hand,right_hand")
+
+
+def test_a_fold_is_found_by_its_name_and_its_key(fitted: Run, tmp_path: Path) -> None:
+    last = [row for row in fitted.rows() if row.model == "spiking_eegnet"][-1]
+    for i, word in enumerate((last.fold, last.key, last.key[:8])):
+        assert export_run(fitted, tmp_path / f"{i}.nir", fold=word)["key"] == last.key
+
+
+def test_a_full_disk_leaves_nothing_and_an_old_file_stays(
+    fitted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "net.nir"
+    old.write_text("old")
+    with pytest.raises(ConfigError, match=r"net.nir exists. .* replace it with --overwrite"):
+        export_run(fitted, old)
+
+    def breaks(graph: Any, path: Path) -> None:
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nir, "write", breaks)
+        with pytest.raises(StoreError, match="No space left on device"):
+            export_run(fitted, old, overwrite=True)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("net.nir", "old")]
+    export_run(fitted, old, overwrite=True)
+    assert nir.read(old).metadata["model"] == "spiking_eegnet"
+
+
+def test_a_graph_that_is_another_net_is_not_written(
+    fitted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = parity.compare
+    monkeypatch.setattr(parity, "compare", lambda *given: replace(own(*given), differing=900))
+    with pytest.raises(ConfigError, match="differ in 900 of .* This is a mistake of ours; please"):
+        export_run(fitted, tmp_path / "net.nir")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_one_line_or_one_document(
+    fitted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def say(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(
+            sys, "argv", ["neurodecode", "export", *words, "--runs", str(fitted.path.parent)]
+        )
+        with pytest.raises(SystemExit) as end:
+            main()
+        return int(end.value.code or 0), *capsys.readouterr()
+
+    out = str(tmp_path / "net.nir")
+    status, said, complaint = say(fitted.id, out)
+    assert (status, complaint, said.count("\n")) == (0, "", 1)
+    assert "14 nodes, 13 edges, 2 populations (16 + 16 neurons)" in said
+    assert "on 8 windows of noise 0 of" in said
+    status, said, complaint = say(fitted.id, out, "--overwrite", "--json")
+    assert (status, complaint) == (0, "")
+    assert json.loads(said)["parity"]["windows_from"] == "noise"
+    for words, expected in (
+        (["--model", "csp_lda"], "csp_lda is not a net, and NIR describes nets"),
+        (["--model", "spiking_egnet"], "Did you mean 'spiking_eegnet'? Known: csp_lda, spiking"),
+        (["--fold", "subject=99"], "No fold of mi-tiny-"),
+    ):
+        status, said, complaint = say(fitted.id, str(tmp_path / "new.nir"), *words)
+        assert (status, said, complaint.count("\n")) == (2, "", 1)
+        assert expected in complaint
+    assert list(tmp_path.iterdir()) == [tmp_path / "net.nir"]
+
+
+def test_a_run_without_a_spiking_decoder_is_refused(
+    card: Path, tiny_epochs: EpochSet, tmp_path: Path
+) -> None:
+    run = fitted_to(card, tiny_epochs, tmp_path / "runs", models=["csp_lda"])
+    with pytest.raises(ConfigError, match=r"No decoder of .* \(csp_lda\) can be expressed in NIR"):
+        export_run(run, tmp_path / "net.nir")
