@@ -72,7 +72,7 @@ def export_run(
     if not isinstance(net, nn.Module):
         raise ConfigError(f"{row.model} is not a net, and NIR describes nets. Name {EXPORTABLE}.")
     graph = files.to_graph(
-        net, mean=decoder.mean_, scale=decoder.scale_, facts=_facts(row, decoder)
+        net, mean=decoder.mean_, scale=decoder.scale_, facts=_facts(run, row, decoder)
     )
     assert isinstance(net, SpikingDecoder), "the others were refused"
     x = parity.random_windows(N_WINDOWS, row.n_times, decoder.mean_, decoder.scale_)
