@@ -6,8 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.experiment.outputs import check_outputs, staged
 from neurodecode.export import nir as files
@@ -66,11 +64,11 @@ def export_run(
     """
     files.library()
     row = choose_row(run, fold, model)
+    if not row.n_params:
+        raise ConfigError(f"{row.model} is not a net, and NIR describes nets. Name {EXPORTABLE}.")
     check_outputs({"OUT": out}, inputs=[], overwrite=overwrite)
     decoder = checkpoint.load(run.checkpoint_file(row.key))
     net = decoder.model_
-    if not isinstance(net, nn.Module):
-        raise ConfigError(f"{row.model} is not a net, and NIR describes nets. Name {EXPORTABLE}.")
     graph = files.to_graph(
         net, mean=decoder.mean_, scale=decoder.scale_, facts=_facts(run, row, decoder)
     )

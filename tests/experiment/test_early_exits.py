@@ -189,7 +189,7 @@ def test_json_is_one_document_without_folds(said: Any, fitted: Run) -> None:
         (["nosuch"], "No run is called 'nosuch'"),
         (["", "--rule", "gaps"], "No rule is called 'gaps'. Did you mean 'gap'?"),
         (["", "--model", "csp_lda"], "can stop early: csp_lda decides once"),
-        (["", "--margin", "2"], "2.0 is not in the range 0<=x<=1"),
+        (["", "--margin", "2"], "Invalid value for '--margin'"),
     ],
 )
 @pytest.mark.usefixtures("read")

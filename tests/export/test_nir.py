@@ -55,7 +55,10 @@ NETS: list[dict[str, Any]] = [
     *({"neuron": name} for name in ("lif", "if", "plif", "culif")),
     {"neuron": "lif", "neuron_options": {"tau": 30.0, "weigh": True, "threshold": 0.1}},
     {"neuron": "plif", "neuron_options": {"learn_threshold": True}},
-    {"neuron": "plif", "neuron_options": {"learn_threshold": True, "surrogate": "trsg"}},
+    {
+        "neuron": "plif",
+        "neuron_options": {"learn_threshold": True, "threshold": 0.7, "surrogate": "trsg"},
+    },
     {
         "neuron": "culif",
         "neuron_options": {
@@ -191,10 +194,11 @@ def relaxed(**options: Any) -> Any:
         (twin, "NIR has no neuron like 'relu' .temporal_spikes.. Fit it with neuron='lif', 'if'"),
         (in_form, "temporal_spikes is in the form 'qcfs' and does not spike"),
         (lambda: Chain(NEURONS.get("arlif")(3, dt=DT)), "no neuron like 'arlif' .parts.0."),
+        (lambda: Chain(NEURONS.get("parallel")(3, dt=DT)), "no neuron like 'parallel'"),
         (lambda: Chain(neuron("culif", 2, tau=np.inf)), "keep 1 to 1 of themselves over a step"),
         (lambda: MODELS.get("sdt_eeg")(SPEC), "mixes tokens .*no product of two activations"),
         (lambda: MODELS.get("dbconformer")(SPEC), "DBConformer is a net of which nobody has said"),
-        (lambda: MODELS.get("csp_lda")(SPEC), "is not a net, and NIR describes nets"),
+        (object, "object is not a net, and NIR describes nets. Export spiking_eegnet"),
         (lambda: Chain(nn.ReLU(), neuron("lif", 2)), "parts_0 is a ReLU, which NIR export does no"),
         (lambda: Chain(nn.Linear(2, 2)), "one clock, and the net's populations have steps of: no"),
         (
