@@ -152,7 +152,7 @@ def _smallest_bound(gaps: FloatArray, same: NDArray[np.bool_], eps: float) -> fl
     order = np.argsort(gaps)
     gaps, others = gaps[order], ~same[order]
     for bound in np.unique(np.r_[0.0, gaps]):
-        above = others[np.searchsorted(gaps, bound, side="left") :]
+        above = others[np.searchsorted(gaps, bound, side="right") :]
         if above.size and above.mean() <= eps:
             return float(bound)
     return float("inf")

@@ -72,7 +72,7 @@ def exits_of_run(
         if isinstance(found, str)
     ]
     if len(skipped) == len(times):
-        reasons = "; ".join(f"{one['model']} {one['reason']}" for one in skipped)
+        reasons = "; ".join(dict.fromkeys(f"{one['model']} {one['reason']}" for one in skipped))
         raise ConfigError(f"No decoder of {run.id} can stop early: {reasons}.")
     source = Source(run, report)
     folds: dict[Pipeline, list[Document]] = {}
@@ -161,7 +161,8 @@ def _fold(
     }
     temperatures = early_exit.find_temperatures(steps, y_val)
     whole = early_exit.whole(temperatures)
-    found: Document = {"whole": {"choice": None, **_tested(whole, steps_test, y_test, times)}}
+    tested = _tested(whole, steps_test, y_test, times)
+    found: Document = {"whole": {"choice": None, "rule": whole.as_dict(), **tested}}
     for name, one in chosen.items():
         found[name] = {
             "choice": one.choice,

@@ -21,7 +21,8 @@ adds just `x`: :math:`R = 1 / (1 - d)`, :math:`w_{in} = 1 / (1 - a)` in `CubaLIF
 :math:`1 / dt` in `IF`. Ours spike at the threshold and NIR's above it, so thresholds are the next
 lower number of single precision. Whoever reads the file must hold currents over a step, as
 `neurodecode.export.reference` does; with Euler's rule it becomes another net.
-All numbers of a file are of double precision.
+All numbers of a file are of double precision. No file of ours was tested on hardware, or in
+another simulator.
 """
 
 from collections.abc import Callable, Mapping

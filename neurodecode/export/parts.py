@@ -115,7 +115,7 @@ def _why_not(net: Any) -> str:
 
 
 def _check_neuron(name: str, neuron: Neuron) -> None:
-    if not isinstance(neuron, LIF):  # what is derived from them steps otherwise
+    if type(neuron) not in (LIF, CurrentLIF):  # what is derived from them steps otherwise
         raise ConfigError(
             f"NIR has no neuron like '{_registered(neuron)}' ({name}). Fit it with neuron='lif', "
             f"'if', 'plif' or 'culif'."

@@ -36,6 +36,8 @@ class MaxFormerEEG(TokenDecoder):
         How many; a stream has one for each token of the stem.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    stem_neuron, stem_neuron_options
+        The same of the filters' neurons, which see every sample.
     encoder, encoder_options
         What turns channels into events before they are weighed, by name, and its choices; see
         `neurodecode list encoders`. By default nothing: the first weights meet numbers.
@@ -63,9 +65,11 @@ class MaxFormerEEG(TokenDecoder):
         *,
         variant: str = "",
         time: Mode = "window",
-        n_steps: int = 4,
-        neuron: str = "lif",
+        n_steps: int = 1,
+        neuron: str = "integer",
         neuron_options: Mapping[str, Any] | None = None,
+        stem_neuron: str = "lif",
+        stem_neuron_options: Mapping[str, Any] | None = None,
         encoder: str = "",
         encoder_options: Mapping[str, Any] | None = None,
         mixer: str = "ssa",
@@ -79,12 +83,14 @@ class MaxFormerEEG(TokenDecoder):
         dropout: float = 0.25,
     ) -> None:
         population = Population.of(neuron, neuron_options, variant)
+        stem = Population.of(stem_neuron, stem_neuron_options, variant)
         super().__init__(
             spec,
             time,
             n_steps,
             hop=spec.samples(patch),
             population=population,
+            stem=stem,
             width=width,
             kernel=kernel,
             patch=patch,

@@ -4,7 +4,9 @@ Its conventional twin is `neurodecode.models.dbconformer`: the same branches, wi
 head. What differs, beside the neurons: filters look back only, so that a window can be taken in
 parts; batch norms stand where the twin has layer norms, because they fold into weights; attention
 is a product of spikes without a softmax, and sees all earlier parts of the window; the filters'
-neurons see every sample, with time constants in milliseconds, and their counts make the tokens.
+neurons see every sample, with time constants in milliseconds, and their counts make the tokens. The
+blocks' neurons count to four in one step, which unfolds into four binary ones ("integer"): four
+binary steps of a second each decode worse (README), because a membrane forgets all in a second.
 The first layer of each branch, and the softmax that weighs electrodes, work on numbers; everything
 else that meets a weight is a spike.
 """
@@ -47,6 +49,8 @@ class SpikingDBConformer(SpikingDecoder):
         How many; a stream has one for each token of the temporal branch.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    stem_neuron, stem_neuron_options
+        The same of the filters' neurons, which see every sample.
     encoder, encoder_options
         What turns channels into events before they are weighed in the
         temporal branch, by name, and its choices; see
@@ -77,9 +81,11 @@ class SpikingDBConformer(SpikingDecoder):
         *,
         variant: str = "",
         time: Mode = "window",
-        n_steps: int = 4,
-        neuron: str = "lif",
+        n_steps: int = 1,
+        neuron: str = "integer",
         neuron_options: Mapping[str, Any] | None = None,
+        stem_neuron: str = "lif",
+        stem_neuron_options: Mapping[str, Any] | None = None,
         encoder: str = "",
         encoder_options: Mapping[str, Any] | None = None,
         mixer: str = "ssa",
@@ -97,6 +103,7 @@ class SpikingDBConformer(SpikingDecoder):
         hop = spec.samples(electrode_stride)
         super().__init__(spec, time, n_steps, hop=hop)
         population = Population.of(neuron, neuron_options, variant)
+        stem = Population.of(stem_neuron, stem_neuron_options, variant)
         dt, sample = self.time.dt, 1 / spec.sfreq
 
         def branch(memory: str) -> Chain:
@@ -118,7 +125,7 @@ class SpikingDBConformer(SpikingDecoder):
             width=width,
             kernel=kernel,
             patch=patch,
-            population=population,
+            population=stem,
             dropout=dropout,
             encoder=encoder,
             encoder_options=encoder_options,
@@ -128,7 +135,7 @@ class SpikingDBConformer(SpikingDecoder):
         n_taps = odd_taps("electrode_kernel", electrode_kernel, spec)
         self.electrode_filters = HoppedFilters(16, n_taps, hop)
         self.electrode_norm = FeatureNorm(16)
-        self.electrode_spikes = population.make(16, dt=hop * sample)
+        self.electrode_spikes = stem.make(16, dt=hop * sample)
         self.electrode_token = nn.Linear(16, width, bias=False)
         self.electrode_token_norm = FeatureNorm(width)
         self.chan_position = nn.Parameter(torch.empty(spec.n_chans, width))

@@ -33,6 +33,8 @@ class SpikingLMUDecoder(TokenDecoder):
         How many; a stream has one for each hop.
     neuron, neuron_options
         Neurons by name, and their choices; see `neurodecode list neurons`.
+    stem_neuron, stem_neuron_options
+        The same of the filters' neurons, which see every sample.
     encoder, encoder_options
         What turns channels into events before they are weighed, by name, and its choices; see
         `neurodecode list encoders`. By default nothing: the first weights meet numbers.
@@ -64,6 +66,8 @@ class SpikingLMUDecoder(TokenDecoder):
         n_steps: int = 4,
         neuron: str = "lif",
         neuron_options: Mapping[str, Any] | None = None,
+        stem_neuron: str = "lif",
+        stem_neuron_options: Mapping[str, Any] | None = None,
         encoder: str = "",
         encoder_options: Mapping[str, Any] | None = None,
         mixer: str = "lmu",
@@ -77,12 +81,14 @@ class SpikingLMUDecoder(TokenDecoder):
         dropout: float = 0.25,
     ) -> None:
         population = Population.of(neuron, neuron_options, variant)
+        stem = Population.of(stem_neuron, stem_neuron_options, variant)
         super().__init__(
             spec,
             time,
             n_steps,
             hop=spec.samples(hop),
             population=population,
+            stem=stem,
             width=width,
             kernel=kernel,
             patch=hop,

@@ -37,7 +37,7 @@ def fit_net(
     *,
     epochs: int = 100,
     batch_size: int = 32,
-    lr: float = 1e-3,
+    lr: float | None = None,
     weight_decay: float = 0.01,
     schedule: Literal["cosine", "onecycle", "constant"] = "cosine",
     warmup: float = 0.0,
@@ -70,7 +70,8 @@ def fit_net(
     batch_size
         Windows in a batch, about: batches are made equal.
     lr
-        Learning rate at its highest.
+        Learning rate at its highest; by default 1e-3, and 4e-3 for spiking decoders, whose
+        gradients through surrogates are small.
     weight_decay
         Of AdamW.
     schedule
@@ -115,6 +116,7 @@ def fit_net(
     data = _to_device(on, x, y, x_val, y_val)
     half = precision == "bf16" or (precision == "auto" and on.type == "cuda")
     balanced = _class_weights(net, *data[:2], balanced=class_weights == "balanced")
+    rate = lr if lr is not None else 4e-3 if isinstance(net, SpikingDecoder) else 1e-3
     augmentations, added = choose_augmentations(augment), choose_penalties(penalties)
 
     def train(net: nn.Module, share: float, stage: str, teacher: Teacher | None = None) -> History:
@@ -123,7 +125,7 @@ def fit_net(
         module = DecoderModule(
             net,
             Objective(class_weights=balanced, loss=loss, penalties=added, teacher=teacher),
-            lr=lr,
+            lr=rate,
             weight_decay=weight_decay,
             schedule=schedule,
             warmup=warmup,

@@ -133,6 +133,7 @@ def test_a_test_subject_changes_no_bound(
     for name in ("confidence", "gap", "fixed"):
         for fact in ("choice", "rule", "held_out"):
             assert before["rules"][name][fact] == after["rules"][name][fact]
+    assert before["rules"]["whole"]["rule"] == after["rules"]["whole"]["rule"]  # temperatures
     assert before["rules"] != after["rules"]  # what is reported does change
     assert before["fixed"] != after["fixed"]
 

@@ -22,8 +22,8 @@ class TokenDecoder(SpikingDecoder):
         What the data fixes.
     mode, n_steps, hop
         How a window is laid on steps; see `SpikingDecoder`.
-    population
-        Makes the neurons.
+    population, stem
+        Make the neurons, and those of the stem, which see every sample.
     width, kernel, patch
         Of the stem; see `TemporalStem`.
     dropout
@@ -42,6 +42,7 @@ class TokenDecoder(SpikingDecoder):
         *,
         hop: int = 1,
         population: Population,
+        stem: Population,
         width: int,
         kernel: float,
         patch: float,
@@ -55,7 +56,7 @@ class TokenDecoder(SpikingDecoder):
             width=width,
             kernel=kernel,
             patch=patch,
-            population=population,
+            population=stem,
             dropout=dropout,
             encoder=encoder,
             encoder_options=encoder_options,

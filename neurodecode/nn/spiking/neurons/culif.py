@@ -32,8 +32,7 @@ class CurrentLIF(LIF):
     n_features, dt, threshold, learn_threshold, reset, detach_reset, surrogate, sharpness
         As for `LIF`.
     tau, tau_current
-        Time constants of the membrane and of the current, ms, each one or two as for `LIF`. By
-        default what halves either in one step.
+        Time constants of the membrane and of the current, ms, each one or two as for `LIF`.
     learn_tau
         Learn both for each feature.
     weigh
@@ -48,8 +47,8 @@ class CurrentLIF(LIF):
         n_features: int,
         *,
         dt: float,
-        tau: float | tuple[float, float] | None = None,
-        tau_current: float | tuple[float, float] | None = None,
+        tau: float | tuple[float, float] = 20.0,
+        tau_current: float | tuple[float, float] = 5.0,
         learn_tau: bool = False,
         threshold: float = 1.0,
         learn_threshold: bool = False,
@@ -72,7 +71,7 @@ class CurrentLIF(LIF):
             sharpness=sharpness,
             weigh=weigh,
         )
-        taus = time_constants(tau_current, n_features if learn_tau else 1, n_features, dt)
+        taus = time_constants(tau_current, n_features if learn_tau else 1, n_features)
         if not bool((taus > 0).all()) or math.isinf(float(taus.max())):
             raise ConfigError(f"tau_current={tau_current} ms must be positive and finite.")
         if learn_tau:

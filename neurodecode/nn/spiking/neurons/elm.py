@@ -89,7 +89,7 @@ class ExpressiveLeakyMemory(Neuron):
                 f"n_branches={n_branches} do not share {n_features} features evenly. "
                 f"Give a divisor of {n_features}."
             )
-        taus = time_constants(tau, n_memories, n_memories, dt)
+        taus = time_constants(tau, n_memories, n_memories)
         if not bool((taus > 0).all()) or math.isinf(float(taus.max())):
             raise ConfigError(f"tau={tau} ms must be positive and finite.")
         self.tau_branch, self.gain, self.n_branches = tau_branch, gain, n_branches

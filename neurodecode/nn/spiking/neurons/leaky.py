@@ -23,7 +23,7 @@ class Leaky(Neuron):
         Length of a step, seconds.
     tau
         Time constant, ms, or two: the features' are then spread between them, evenly in the
-        logarithm. By default what halves the membrane in one step; infinite never forgets.
+        logarithm. 20 ms are a cortical neuron's; infinite never forgets.
     learn_tau
         Learn a time constant for each feature.
     threshold
@@ -49,7 +49,7 @@ class Leaky(Neuron):
         n_features: int,
         *,
         dt: float,
-        tau: float | tuple[float, float] | None = None,
+        tau: float | tuple[float, float] = 20.0,
         learn_tau: bool = False,
         threshold: float = 1.0,
         learn_threshold: bool = False,
@@ -58,7 +58,7 @@ class Leaky(Neuron):
         sharpness: float | None = None,
     ) -> None:
         super().__init__(n_features, dt=dt)
-        taus = time_constants(tau, n_features if learn_tau else 1, n_features, dt)
+        taus = time_constants(tau, n_features if learn_tau else 1, n_features)
         if threshold <= 0 or not bool((taus > 0).all()):
             raise ConfigError(
                 f"Thresholds and time constants must be positive; got threshold={threshold}, "
@@ -106,12 +106,8 @@ class Leaky(Neuron):
         return spikes.squeeze(0), state
 
 
-def time_constants(
-    tau: float | tuple[float, float] | None, n_learned: int, n_features: int, dt: float
-) -> Tensor:
+def time_constants(tau: float | tuple[float, float], n_learned: int, n_features: int) -> Tensor:
     """Time constants in ms: one, or one for each feature."""
-    if tau is None:
-        return torch.full((n_learned,), dt * 1e3 / math.log(2))
     if isinstance(tau, int | float):
         return torch.full((n_learned,), float(tau))
     first, last = tau

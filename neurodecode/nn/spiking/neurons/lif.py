@@ -39,7 +39,7 @@ class LIF(Leaky):
         Length of a step, seconds.
     tau
         Time constant, ms, or two: the features' are then spread between them, evenly in the
-        logarithm. By default what halves the membrane in one step; infinite never forgets.
+        logarithm. 20 ms are a cortical neuron's; infinite never forgets.
     learn_tau
         Learn a time constant for each feature.
     threshold
@@ -72,7 +72,7 @@ class LIF(Leaky):
         n_features: int,
         *,
         dt: float,
-        tau: float | tuple[float, float] | None = None,
+        tau: float | tuple[float, float] = 20.0,
         learn_tau: bool = False,
         threshold: float = 1.0,
         learn_threshold: bool = False,
@@ -154,6 +154,7 @@ def integrate_and_fire(n_features: int, *, dt: float, **options: Any) -> LIF:
 @NEURONS.add("plif")
 @wraps(LIF, assigned=(), updated=())
 def parametric(n_features: int, *, dt: float, **options: Any) -> LIF:
-    """Parametric LIF: a time constant for each feature is learned, from half a step to twenty."""
-    spread = (dt * 500, dt * 20_000)
+    """Parametric LIF: a time constant for each feature is learned; they begin from 5 to 500 ms."""
+    shortest = max(5.0, 500 * dt)  # shorter than half a step, a membrane forgets all, and its slope
+    spread = (shortest, max(500.0, 10 * shortest))
     return LIF(n_features, dt=dt, **{"tau": spread, "learn_tau": True, **options})

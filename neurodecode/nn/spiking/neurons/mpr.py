@@ -84,7 +84,7 @@ class RectifiedLIF(Leaky):
         n_features: int,
         *,
         dt: float,
-        tau: float | tuple[float, float] | None = math.inf,
+        tau: float | tuple[float, float] = math.inf,
         learn_tau: bool = False,
         threshold: float = 0.5,
         learn_threshold: bool = False,

@@ -42,7 +42,7 @@ class ParallelLIF(LIF):
         n_features: int,
         *,
         dt: float,
-        tau: float | tuple[float, float] | None = None,
+        tau: float | tuple[float, float] = 20.0,
         learn_tau: bool = False,
         threshold: float = 1.0,
         learn_threshold: bool = False,

@@ -37,9 +37,6 @@ from neurodecode.nn.spiking.stateful import State
 
 Neighbours = Literal["line", "none"]
 
-KEPT = 0.9
-"""What is left of a membrane after a step, by default."""
-
 
 def binarity(spikes: Tensor) -> Tensor:
     """How close spikes in [0, 1] are to 0 or 1: 1 where all are, 0 where all are a half."""
@@ -52,10 +49,8 @@ class UltraLIF(Leaky):
 
     Parameters
     ----------
-    n_features, dt, learn_tau, threshold, learn_threshold
+    n_features, dt, tau, learn_tau, threshold, learn_threshold
         As for `Leaky`.
-    tau
-        Time constant, ms, one or two as for `Leaky`. By default 0.9 is left after a step.
     epsilon
         Temperature at the beginning, in currents; one for each feature is learned.
     hard
@@ -72,7 +67,7 @@ class UltraLIF(Leaky):
         n_features: int,
         *,
         dt: float,
-        tau: float | tuple[float, float] | None = None,
+        tau: float | tuple[float, float] = 20.0,
         learn_tau: bool = False,
         threshold: float = 1.0,
         learn_threshold: bool = False,
@@ -82,7 +77,7 @@ class UltraLIF(Leaky):
         super().__init__(
             n_features,
             dt=dt,
-            tau=-dt * 1e3 / math.log(KEPT) if tau is None else tau,
+            tau=tau,
             learn_tau=learn_tau,
             threshold=threshold,
             learn_threshold=learn_threshold,
@@ -151,7 +146,7 @@ class UltraDiffusionLIF(UltraLIF):
         n_features: int,
         *,
         dt: float,
-        tau: float | tuple[float, float] | None = None,
+        tau: float | tuple[float, float] = 20.0,
         learn_tau: bool = False,
         threshold: float = 1.0,
         learn_threshold: bool = False,
