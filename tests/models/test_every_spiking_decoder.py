@@ -30,7 +30,7 @@ def spec(n_chans: int = 4, n_times: int = N_TIMES, sfreq: float = 64.0) -> TaskS
 
 def build(name: str, facts: TaskSpec | None = None, **options: Any) -> SpikingDecoder:
     torch.manual_seed(0)
-    net = MODELS.get(name)(facts or spec(), **options)
+    net = MODELS.get(name)(facts or spec(), **{"n_steps": 4, **options})
     assert isinstance(net, SpikingDecoder)
     return net
 
@@ -128,7 +128,7 @@ def test_its_twin_has_its_shapes_and_no_spikes(name: str) -> None:
         n: p.shape for n, p in twin.named_parameters()
     }
     assert {type(neuron).__name__ for _, neuron in neurons_of(twin)} == {"Relu"}
-    twin.load_state_dict(net.state_dict())
+    twin.load_state_dict(net.state_dict(), strict=False)  # it has no time constants
     x = torch.randn(2, 4, N_TIMES)
     with in_form(net, "relu"):
         torch.testing.assert_close(net.eval()(x), twin.eval()(x))

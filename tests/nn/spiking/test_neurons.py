@@ -22,6 +22,8 @@ from neurodecode.nn.spiking.surrogates import spikes as fired
 from neurodecode.nn.spiking.surrogates import surrogate
 from neurodecode.nn.spiking.watch import watch
 
+HALVES = 1 / math.log(2)  # ms, with steps of 1 ms
+
 
 def signal(*shape: int, seed: int = 0) -> Tensor:
     return 1.5 * torch.randn(shape, generator=torch.Generator().manual_seed(seed)) + 0.5
@@ -63,14 +65,25 @@ def test_a_spike_takes_away_what_its_reset_says(reset: Any, expected: float) -> 
 
 def test_time_constants_of_plif_are_milliseconds_spread_over_features() -> None:
     neuron = NEURONS.get("plif")(4, dt=0.004)
-    expected = torch.tensor([2.0, 2 * 40 ** (1 / 3), 2 * 40 ** (2 / 3), 80.0])
+    expected = torch.tensor([5.0, 5 * 100 ** (1 / 3), 5 * 100 ** (2 / 3), 500.0])
     torch.testing.assert_close(neuron.tau.detach(), expected)
     torch.testing.assert_close(neuron.decay().detach(), torch.exp(-4 / expected))
     assert isinstance(neuron.log_tau, nn.Parameter)
 
 
-def test_by_default_a_membrane_halves_in_a_step() -> None:
-    assert float(LIF(3, dt=0.02).decay()) == pytest.approx(0.5)
+def test_by_default_a_membrane_forgets_in_twenty_milliseconds() -> None:
+    assert float(LIF(3, dt=0.02).decay()) == pytest.approx(math.exp(-1))
+
+
+def test_slow_steps_learn_slow_time_constants() -> None:
+    tau = NEURONS.get("plif")(3, dt=1.0).tau.detach()
+    torch.testing.assert_close(tau, torch.tensor([500.0, 500 * 10**0.5, 5000.0]))
+
+
+def test_a_fixed_time_constant_is_kept_with_the_weights() -> None:
+    slow, fast = LIF(3, dt=0.001, tau=50.0), LIF(3, dt=0.001)
+    fast.load_state_dict(slow.state_dict())
+    assert float(fast.tau) == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize("options", [{"threshold": 0.0}, {"tau": -1.0}, {"tau": (5.0, 2.0)}])
@@ -101,7 +114,7 @@ def test_membranes_begin_where_those_of_active_neurons_have_ended() -> None:
 
 
 def test_a_half_start_begins_at_half_the_threshold() -> None:
-    v = membranes(LIF(2, dt=0.001, threshold=0.6, start="half"), torch.zeros(1, 1, 2))
+    v = membranes(LIF(2, dt=0.001, tau=HALVES, threshold=0.6, start="half"), torch.zeros(1, 1, 2))
     torch.testing.assert_close(v, torch.full((1, 1, 2), 0.15))
 
 
@@ -163,7 +176,7 @@ def test_current_based_gradients_are_those_of_a_loop() -> None:
 
 
 def test_adaptive_reset_follows_its_equations() -> None:
-    neuron = AdaptiveResetLIF(1, dt=0.001)
+    neuron = AdaptiveResetLIF(1, dt=0.001, tau=HALVES)
     with torch.no_grad():
         neuron.a.fill_(0.5)
         neuron.c.fill_(2.0)
@@ -229,7 +242,7 @@ def test_rectified_neurons_spike_to_the_nearest_count_and_learn_through_the_rect
 
 
 def test_counts_are_rounded_clipped_and_taken_away() -> None:
-    neuron = IntegerLIF(1, dt=0.001, levels=4)
+    neuron = IntegerLIF(1, dt=0.001, tau=HALVES, levels=4)
     currents = torch.tensor([0.5, 1.9, -3.0, 7.0, 0.0]).view(-1, 1, 1)
     counts, v = neuron(currents)  # membranes 0.5, 1.65, -3.175, 5.4125, 0.70625
     assert counts.flatten().tolist() == [1, 2, 0, 4, 1]

@@ -77,7 +77,7 @@ class CurrentLIF(LIF):
         if learn_tau:
             self.log_tau_current = nn.Parameter(taus.log())
         else:
-            self.register_buffer("log_tau_current", taus.log(), persistent=False)
+            self.register_buffer("log_tau_current", taus.log())
 
     def decay_current(self) -> Tensor:
         """What is left of a current after a step, (1,) or (n_features,)."""

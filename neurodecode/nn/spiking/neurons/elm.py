@@ -96,7 +96,7 @@ class ExpressiveLeakyMemory(Neuron):
         if learn_tau:
             self.log_tau = nn.Parameter(taus.log())
         else:
-            self.register_buffer("log_tau", taus.log(), persistent=False)
+            self.register_buffer("log_tau", taus.log())
         self.synapses = nn.Parameter(torch.full((n_features,), 0.5))
         self.from_branches = nn.Linear(n_branches, n_hidden)
         self.from_memories = nn.Linear(n_memories, n_hidden, bias=False)

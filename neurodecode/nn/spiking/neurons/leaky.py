@@ -71,7 +71,7 @@ class Leaky(Neuron):
         if learn_tau:
             self.log_tau = nn.Parameter(taus.log())
         else:
-            self.register_buffer("log_tau", taus.log(), persistent=False)
+            self.register_buffer("log_tau", taus.log())
         raw = threshold + math.log(-math.expm1(-threshold))  # what softplus makes the threshold of
         learned = nn.Parameter(torch.full((n_features,), raw)) if learn_threshold else None
         self.register_parameter("raw_threshold", learned)
