@@ -55,7 +55,7 @@ def source_digest(model_module: str) -> str:
     """
     files = {
         path
-        for path in PACKAGE.rglob("*.py")
+        for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.c")]
         if path.relative_to(PACKAGE).parts[0] not in SHOWS_ONLY | PARTS
     }
     files |= _model_files(model_module.rpartition(".")[2], set())
