@@ -299,6 +299,7 @@ def _check(choices: Tree) -> None:
         from neurodecode.training.net import choose_device  # here: it takes torch
 
         choose_device(device)
+    _check_training(choices.get("train", {}))
     check_once("models", models)
     for section, names in {
         "data": ("dataset", "subjects", "events"),
@@ -306,6 +307,19 @@ def _check(choices: Tree) -> None:
     }.items():
         for name in names:
             check_once(f"{section}.{name}", choices[section].get(name))
+
+
+def _check_training(train: Mapping[str, Any]) -> None:
+    """Refuse parts of the training that do not exist, before anything is read."""
+    if not {"augment", "penalties", "scheme"} & set(train):
+        return
+    from neurodecode.training.augment import choose_augmentations  # here: they take torch
+    from neurodecode.training.penalties import choose_penalties
+    from neurodecode.training.schemes import choose_scheme
+
+    choose_augmentations(train.get("augment", ()))
+    choose_penalties(train.get("penalties", ()))
+    choose_scheme(train.get("scheme", "direct"))
 
 
 def _check_models(choices: Tree, models: Sequence[str]) -> None:

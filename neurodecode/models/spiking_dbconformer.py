@@ -26,6 +26,7 @@ from neurodecode.nn.spiking.stem import (
     HoppedFilters,
     TemporalStem,
     odd_taps,
+    of_samples,
     spikes_in_time,
     tokens_of,
 )
@@ -135,7 +136,7 @@ class SpikingDBConformer(SpikingDecoder):
         n_taps = odd_taps("electrode_kernel", electrode_kernel, spec)
         self.electrode_filters = HoppedFilters(16, n_taps, hop)
         self.electrode_norm = FeatureNorm(16)
-        self.electrode_spikes = stem.make(16, dt=hop * sample)
+        self.electrode_spikes = of_samples(stem, 16, hop * sample)
         self.electrode_token = nn.Linear(16, width, bias=False)
         self.electrode_token_norm = FeatureNorm(width)
         self.chan_position = nn.Parameter(torch.empty(spec.n_chans, width))

@@ -20,7 +20,13 @@ from neurodecode.models import MODELS
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.nn.spiking.neurons import Population
 from neurodecode.nn.spiking.stateful import FeatureNorm, State
-from neurodecode.nn.spiking.stem import CausalFilters, SpatialFilters, spikes_in_time, tokens_of
+from neurodecode.nn.spiking.stem import (
+    CausalFilters,
+    SpatialFilters,
+    of_samples,
+    spikes_in_time,
+    tokens_of,
+)
 from neurodecode.nn.spiking.timebase import Mode
 
 
@@ -88,11 +94,11 @@ class SpikingEEGNet(SpikingDecoder):
         n_taps = min(spec.samples(kernel), spec.n_times)
         self.temporal = CausalFilters(n_maps, n_taps, n_alike=n_spatial)
         self.temporal_norm = FeatureNorm(n_maps)
-        self.temporal_spikes = population.make(n_maps, dt=sample)
+        self.temporal_spikes = of_samples(population, n_maps, sample)
         self.depthwise = CausalFilters(n_maps, max(1, spec.samples(separable_kernel) // stride))
         self.pointwise = nn.Linear(n_maps, n_separable, bias=False)
         self.pointwise_norm = FeatureNorm(n_separable)
-        self.pointwise_spikes = population.make(n_separable, dt=stride * sample)
+        self.pointwise_spikes = of_samples(population, n_separable, stride * sample)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(n_separable, spec.n_outputs)
 

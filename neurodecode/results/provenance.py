@@ -13,6 +13,7 @@ from typing import Any
 
 import neurodecode
 from neurodecode.models import DENOISERS
+from neurodecode.nn.spiking.compiled import why_not
 
 PACKAGE = Path(neurodecode.__file__).parent
 
@@ -103,6 +104,7 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "n_cores": os.cpu_count(),
+        "spiking_kernel": "torch" if why_not() else "compiled",
         "blas": f"{blas.get('name')} {blas.get('version')}",
         "libraries": library_versions(),
     }

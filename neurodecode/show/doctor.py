@@ -44,11 +44,6 @@ def _doctor_facts(runs: Path) -> dict[str, Any]:
         ]
         facts["threads"] = torch.get_num_threads()
         import braindecode  # noqa: F401  # the import that a mismatched torchaudio breaks
-
-        from neurodecode.nn.spiking.compiled import why_not
-
-        reason = why_not()
-        facts["spiking kernel"] = f"torch ({reason})" if reason else "compiled"
     except Exception as error:  # whatever a broken install raises is what doctor reports
         problems.append(
             f"torch, torchaudio and braindecode do not work together ({error}). Install the "

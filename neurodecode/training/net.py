@@ -16,7 +16,7 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.core.seeding import derive_seed
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.training.augment import choose_augmentations
-from neurodecode.training.objective import Loss, Objective, Teacher
+from neurodecode.training.objective import Loss, Objective, Teacher, is_spiking
 from neurodecode.training.penalties import choose_penalties
 from neurodecode.training.schemes import History, choose_scheme
 
@@ -70,8 +70,8 @@ def fit_net(
     batch_size
         Windows in a batch, about: batches are made equal.
     lr
-        Learning rate at its highest; by default 1e-3, and 4e-3 for spiking decoders, whose
-        gradients through surrogates are small.
+        Learning rate at its highest; by default 1e-3, and 4e-3 for spiking decoders and their
+        twins, because gradients through surrogates are small.
     weight_decay
         Of AdamW.
     schedule
@@ -116,6 +116,7 @@ def fit_net(
     data = _to_device(on, x, y, x_val, y_val)
     half = precision == "bf16" or (precision == "auto" and on.type == "cuda")
     balanced = _class_weights(net, *data[:2], balanced=class_weights == "balanced")
+    # Twins have it too, as they are compared with their spiking nets.
     rate = lr if lr is not None else 4e-3 if isinstance(net, SpikingDecoder) else 1e-3
     augmentations, added = choose_augmentations(augment), choose_penalties(penalties)
 
@@ -147,8 +148,9 @@ def fit_net(
         return {**module.history, "best_epoch": [float(best)]}
 
     with own_random_state(on):
-        if isinstance(net, SpikingDecoder):
-            return choose_scheme(scheme)(net, train)
+        chosen = choose_scheme(scheme)
+        if isinstance(net, SpikingDecoder) and is_spiking(net):
+            return chosen(net, train)
         return train(net, 1.0, "direct")
 
 

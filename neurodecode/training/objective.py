@@ -8,10 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from neurodecode.nn.spiking.decoder import SpikingDecoder
+from neurodecode.nn.spiking.neurons import neurons_of
 from neurodecode.nn.spiking.watch import watch
 from neurodecode.training.penalties import Penalty
 
 Loss = Literal["mean", "tet"]
+
+
+def is_spiking(net: nn.Module) -> bool:
+    """Whether a net spikes in the form that it has: its twin does not, and has no penalties."""
+    return any(neuron.is_spiking and neuron.form == "spiking" for _, neuron in neurons_of(net))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,7 @@ class Objective:
         """Loss of windows (batch, n_chans, n_times) with probabilities (batch, n_outputs)."""
         if not isinstance(net, SpikingDecoder):
             return self._taught(x, net(x), y)
-        if not self.penalties:
+        if not self.penalties or not is_spiking(net):
             return self._of_steps(x, net.steps(x), y)
         with watch(net, membranes=True) as watched:
             steps = net.steps(x)

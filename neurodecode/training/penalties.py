@@ -82,7 +82,7 @@ def membrane(watched: Watched, steps: Tensor, *, weight: float = 0.1) -> Tensor:
         How much it counts.
     """
     each = [torch.minimum(h.square(), (h - 1).square()).mean() for h in _all(watched.membranes)]
-    return weight * torch.stack(each).mean()
+    return weight * torch.stack([steps.new_zeros(()), *each]).sum() / max(1, len(each))
 
 
 @PENALTIES.add("hoyer")
@@ -103,7 +103,7 @@ def hoyer(watched: Watched, steps: Tensor, *, weight: float = 1e-6) -> Tensor:
     for h in _all(watched.membranes):
         z = h.clamp(0, 1)
         each.append(z.sum().square() / z.square().sum().clamp(min=1e-9))
-    return weight * torch.stack(each).sum()
+    return weight * torch.stack([steps.new_zeros(()), *each]).sum()
 
 
 @PENALTIES.add("aoi")
@@ -129,5 +129,5 @@ def aoi(watched: Watched, steps: Tensor, *, weight: float = 0.5) -> Tensor:
 
 
 def _all(found: Mapping[str, Sequence[Tensor]]) -> list[Tensor]:
-    """What every population did; they are there, as only spiking decoders are watched."""
+    """What every population did; some neurons have no membranes to hand over."""
     return [tensor for tensors in found.values() for tensor in tensors]

@@ -1,11 +1,12 @@
 """How a spiking decoder comes to its weights, by name.
 
 A scheme is given a net, which it leaves fitted, and a way to train a net as ``[train]`` says. Its
-stages share the epochs of the training, so that schemes can be compared. A net that does not spike
-is trained directly, whatever the scheme.
+stages share the epochs of the training, one at least for each, so that schemes can be compared. A
+net that does not spike, such as a twin, is trained directly, whatever the scheme.
 """
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -79,6 +80,7 @@ def ann(net: SpikingDecoder, train: Train, *, share: float = 0.5) -> History:
     share
         Part of the epochs for the twin, in (0, 1).
     """
+    _check(share=(share, 0, 1))
     with in_form(net, "relu"):
         first = train(net, share, "twin")
     return _joined(first, train(net, 1 - share, "spiking"))
@@ -110,14 +112,22 @@ def convert(net: SpikingDecoder, train: Train, *, levels: int = 4, share: float 
         For a net that cannot be converted.
     """
     fit_for_it = all(
-        isinstance(n, LIF) and n.start == "half" and n.reset == "soft" for _, n in neurons_of(net)
+        isinstance(n, LIF)
+        and n.start == "half"
+        and n.reset == "soft"
+        and bool(n.tau.isinf().all())
+        and not n.weigh
+        and n.surrogate.relative
+        for _, n in neurons_of(net)
     )
     if net.time.mode != "repeat" or not fit_for_it:
         raise ConfigError(
-            "Conversion needs a constant input and neurons that begin half charged: set time = "
-            '"repeat", neuron = "if" and neuron_options = { start = "half" } of the model, or '
-            "another train.scheme."
+            "Conversion needs a constant input, and neurons that never forget, begin half charged "
+            'and spike as high as their threshold: set time = "repeat", neuron = "if" and '
+            'neuron_options = { start = "half", surrogate = "trsg" } of the model, the same for '
+            "stem_neuron where it has one, or another train.scheme."
         )
+    _check(share=(share, 0, 1), levels=(levels, 1, math.inf))
     with in_form(net, "qcfs", levels=levels):
         first = train(net, share, "twin")
     return first if share >= 1 else _joined(first, train(net, 1 - share, "spiking"))
@@ -146,6 +156,7 @@ def reduce(net: SpikingDecoder, train: Train, *, start: int = 4, share: float = 
     ConfigError
         If the net has as many steps, or is a stream.
     """
+    _check(share=(share, 0, 1))
     last = net.time.n_steps
     if net.time.mode == "stream" or start <= last:
         raise ConfigError(
@@ -184,6 +195,7 @@ def distil(
     init
         Begin with the twin's weights.
     """
+    _check(share=(share, 0, 1), weight=(weight, 0, 1), temperature=(temperature, 0, math.inf))
     twin = copy.deepcopy(net)
     with in_form(twin, "relu"):
         first = train(twin, share, "twin")
@@ -191,6 +203,15 @@ def distil(
             net.load_state_dict(twin.state_dict())
         teacher = Teacher(net=twin.eval(), weight=weight, temperature=temperature)
         return _joined(first, train(net, 1 - share, "spiking", teacher))
+
+
+def _check(**ranges: tuple[float, float, float]) -> None:
+    """Refuse a value that is not above the first and up to the second limit."""
+    for name, (value, low, high) in ranges.items():
+        if not (low < value <= high or value == low == 1):
+            raise ConfigError(
+                f"{name} = {value} of the scheme must be above {low:g} and at most {high:g}."
+            )
 
 
 def _joined(*histories: History) -> History:

@@ -148,6 +148,17 @@ def test_another_number_of_steps_keeps_weights_and_times(name: str) -> None:
     assert all(torch.equal(n.tau, taus[name]) for name, n in neurons_of(net))
 
 
+@pytest.mark.parametrize("mixer", ["lmu", "rwkv", "ssa"])
+def test_a_net_with_its_steps_changed_is_the_net_built_with_them(mixer: str) -> None:
+    options: dict[str, Any] = {"mixer": mixer, "encoder": "direct", "width": 16}
+    changed, built = (build("spikformer_eeg", n_steps=n, **options) for n in (4, 2))
+    lively(built)
+    changed.load_state_dict(built.state_dict())
+    changed.eval().set_steps(2)
+    x = torch.randn(2, 4, N_TIMES)
+    torch.testing.assert_close(changed(x), built(x))
+
+
 def test_a_repeated_window_has_no_parts() -> None:
     net = build("spiking_eegnet", time="repeat")
     with pytest.raises(ConfigError, match="cannot take it in parts"):

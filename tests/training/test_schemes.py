@@ -51,7 +51,7 @@ def test_every_scheme_ends_with_a_net_that_spikes_and_decodes(scheme: str) -> No
     options: dict[str, Any] = {"n_steps": 2}
     if scheme == "convert":
         options = {"time": "repeat", "n_steps": 4, "neuron": "if"}
-        options["neuron_options"] = {"start": "half"}
+        options["neuron_options"] = {"start": "half", "surrogate": "trsg"}
     net = build(**options)
     steps = net.time
     history = fit(net, scheme=scheme, epochs=16)
@@ -63,7 +63,7 @@ def test_every_scheme_ends_with_a_net_that_spikes_and_decodes(scheme: str) -> No
     with watch(net) as watched:
         assert accuracy(net) > 0.8
     for spikes in watched.spikes.values():
-        assert torch.isin(spikes[0], torch.tensor([0.0, 1.0])).all()
+        assert torch.isin(spikes[0], torch.tensor([0.0, 1.0])).all()  # thresholds are 1
 
 
 def test_a_scheme_is_repeatable() -> None:
@@ -108,12 +108,12 @@ def test_conversion_of_one_layer_is_exact() -> None:
     """With a constant input, spikes of height h over T steps add up to the staircase times T."""
     from neurodecode.nn.spiking.neurons import NEURONS, in_form
 
-    neuron = NEURONS.get("if")(3, dt=1.0, start="half", threshold=0.7)
+    neuron = NEURONS.get("if")(3, dt=1.0, start="half", threshold=0.7, surrogate="trsg")
     x = torch.linspace(-0.5, 1.4, 60).view(1, 20, 3)
     with in_form(neuron, "qcfs", levels=4):
         stairs, _ = neuron(x)
     spikes, _ = neuron(x.expand(4, 20, 3))
-    torch.testing.assert_close(0.7 * spikes.mean(dim=0), stairs[0])
+    torch.testing.assert_close(spikes.mean(dim=0), stairs[0])
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,11 @@ def test_conversion_of_one_layer_is_exact() -> None:
     [
         ("convert", {}, "Conversion needs a constant input"),
         ("convert", {"time": "repeat"}, "Conversion needs a constant input"),
+        (
+            "convert",
+            {"time": "repeat", "neuron_options": {"start": "half", "surrogate": "trsg"}},
+            "neurons that never forget",
+        ),
         ("reduce", {"n_steps": 4}, "starts with 4 steps, and the net has 4"),
         ("reduce", {"time": "stream"}, "starts with 4 steps"),
     ],
@@ -130,6 +135,20 @@ def test_a_net_that_a_scheme_cannot_fit_is_one_line(
 ) -> None:
     with pytest.raises(ConfigError, match=words):
         fit(build(**options), scheme=scheme, epochs=1)
+
+
+@pytest.mark.parametrize("options", [{"share": 0.0}, {"share": 3.0}, {"weight": 2.0}])
+def test_a_share_out_of_range_is_one_line(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="must be above 0 and at most 1"):
+        fit(build(), scheme={"distil": options}, epochs=1)
+
+
+@pytest.mark.parametrize("name", sorted(PENALTIES.names()))
+def test_a_twin_has_no_penalties_and_no_scheme(name: str) -> None:
+    plain, held = build(variant="twin"), build(variant="twin")
+    fit(plain, epochs=2)
+    fit(held, epochs=2, penalties=[name], scheme="ann")
+    assert torch.equal(plain.readout.weight, held.readout.weight)
 
 
 @pytest.mark.parametrize(

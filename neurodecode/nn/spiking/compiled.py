@@ -1,8 +1,9 @@
 """The compiled path of the kernel: one C file, built by the machine's own compiler when needed.
 
 The library is kept in the user's cache folder under a hash of source, compiler and processor, so
-it is built once. Without a compiler, or where building fails, the torch path is taken, which
-gives the same spikes and gradients; `why_not` says why.
+it is built once. Without a compiler, or where building fails, or with ``NEURODECODE_COMPILED=0``,
+the torch path is taken, which gives the same spikes, and gradients that are the same but for
+rounding; `why_not` says why.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 SOURCE = Path(__file__).with_name("membrane.c")
 # No contraction: a fused product and sum rounds once where torch rounds twice, and a membrane at
 # its threshold would then spike in one and not in the other.
-FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC", "-shared", "-pthread")
+FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fPIC", "-shared", "-pthread", "-lm")
 
 _reason = ""
 
@@ -43,6 +44,7 @@ def library() -> ctypes.CDLL | None:
         return ctypes.CDLL(str(_built(compiler)))
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
+        said = said.decode(errors="replace") if isinstance(said, bytes) else said
         _reason = " ".join(said.split())[:200]
         logger.debug("the compiled kernel cannot be used: %s", _reason)
         return None
@@ -68,7 +70,6 @@ def _built(compiler: str) -> Path:
             [compiler, *FLAGS, str(SOURCE), "-o", str(new)],
             check=True,
             capture_output=True,
-            text=True,
             timeout=120,
         )
         os.replace(new, path)  # whole or not at all: other processes may be building it too

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.core.spec import TaskSpec
-from neurodecode.nn.spiking.neurons import Neuron
+from neurodecode.nn.spiking.encoders import Encoder
 from neurodecode.nn.spiking.stateful import State
 from neurodecode.nn.spiking.timebase import Mode, TimeBase
 
@@ -93,8 +93,10 @@ class SpikingDecoder(nn.Module):
         NeurodecodeError
             If the window cannot be cut like that.
         """
-        before = self.time.dt
         self.time = TimeBase.of(self.spec, self.time.mode, n_steps, hop=self.hop)
+        encoders = [part for part in self.modules() if isinstance(part, Encoder)]
+        of_samples = {part for encoder in encoders for part in encoder.modules()}
         for part in self.modules():
-            if isinstance(part, Neuron) and part.dt == before:  # the others count samples
-                part.dt = self.time.dt
+            samples = part in of_samples or getattr(part, "counts_samples", False)
+            if hasattr(part, "set_dt") and not samples:
+                part.set_dt(self.time.dt)

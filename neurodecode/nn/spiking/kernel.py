@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from neurodecode.core.errors import SignalError
 from neurodecode.nn.spiking.compiled import library
 from neurodecode.nn.spiking.surrogates import Surrogate, spike
 
@@ -97,7 +98,25 @@ def membrane(
         Of the hard reset.
     keep
         Whether to return the membrane before the reset, with its gradient.
+
+    Raises
+    ------
+    SignalError
+        For a membrane or a parameter of another shape.
     """
+    if v0 is not None and (v0.shape != x.shape[1:] or v0.device != x.device):
+        raise SignalError(
+            f"Neurons remember {tuple(v0.shape)} on {v0.device} and are given currents "
+            f"{tuple(x.shape)} on {x.device}. Begin anew with state None, or go on with the same "
+            f"batch."
+        )
+    if not {decay.numel(), threshold.numel()} <= {1, x.shape[-1]}:
+        raise SignalError(
+            f"{decay.numel()} decays and {threshold.numel()} thresholds are not one for all or one "
+            f"for each of {x.shape[-1]} features."
+        )
+    if x.dtype in (torch.bfloat16, torch.float16):  # too coarse to add up hundreds of steps
+        x, v0 = x.float(), None if v0 is None else v0.float()
     how = (decay, threshold, reset, surrogate, detach_reset, v_reset)
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if _path == "loop" or traced or len(x) == 0:

@@ -43,7 +43,7 @@ def spike_counts(x: Tensor, heights: Tensor) -> Tensor | None:
 
 def heights_of(neurons: Iterable[Neuron]) -> Tensor:
     """Distinct heights of the spikes of those neurons that spike, (n,)."""
-    found = [neuron.height().detach().flatten() for neuron in neurons if spikes_now(neuron)]
+    found = [neuron.worth().detach().flatten() for neuron in neurons if spikes_now(neuron)]
     return torch.unique(torch.cat([torch.ones(1), *found])) if found else torch.empty(0)
 
 

@@ -176,7 +176,7 @@ class TemporalStem(nn.Module):
         self.mix_norm = FeatureNorm(width)
         self.filters = CausalFilters(width, odd_taps("kernel", kernel, spec))
         self.filters_norm = FeatureNorm(width)
-        self.spikes = population.make(width, dt=1 / spec.sfreq)
+        self.spikes = of_samples(population, width, 1 / spec.sfreq)
         self.tokens_norm = FeatureNorm(width)
         self.dropout = nn.Dropout(dropout)
         self.n_patches = max(1, round(spec.duration / patch))
@@ -232,6 +232,13 @@ def odd_taps(option: str, seconds: float, spec: TaskSpec) -> int:
             f"Shorten {option}, or cut longer windows."
         )
     return n_taps
+
+
+def of_samples(population: Population, n_features: int, dt: float) -> Neuron:
+    """Neurons whose steps are samples or hops of `dt` seconds, whatever a window's steps are."""
+    neuron = population.make(n_features, dt=dt)
+    neuron.counts_samples = True
+    return neuron
 
 
 def with_past(x: Tensor, past: Tensor | None, n: int) -> tuple[Tensor, Tensor]:

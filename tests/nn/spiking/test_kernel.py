@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from neurodecode.core.errors import SignalError
 from neurodecode.nn.spiking import SURROGATES
 from neurodecode.nn.spiking.compiled import why_not
 from neurodecode.nn.spiking.kernel import RESETS, Path, Reset, membrane, using
@@ -168,6 +169,25 @@ def test_gradients_of_gradients_are_refused() -> None:
     (g,) = torch.autograd.grad(s.sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="does not require grad|once_differentiable"):
         g.sum().backward()
+
+
+@pytest.mark.parametrize("path", ["loop", *FUSED])
+def test_a_state_or_a_parameter_of_another_shape_is_one_line(path: Path) -> None:
+    need(path)
+    x, one = torch.zeros(3, 5, 4), torch.ones(1)
+    with using(path):
+        with pytest.raises(SignalError, match=r"remember \(1, 4\) on cpu"):
+            membrane(x, torch.zeros(1, 4), decay=one, threshold=one, surrogate=surrogate("atan"))
+        with pytest.raises(SignalError, match="3 decays and 1 thresholds"):
+            membrane(x, decay=torch.ones(3), threshold=one, surrogate=surrogate("atan"))
+
+
+def test_half_precision_is_added_up_in_single() -> None:
+    one = torch.ones(1)
+    x = torch.full((400, 1, 1), 0.003, dtype=torch.bfloat16)
+    found = membrane(x, decay=one, threshold=one, surrogate=surrogate("atan"))
+    assert found.last.dtype == torch.float32
+    assert found.spikes.sum() == 1
 
 
 def test_no_steps_no_spikes() -> None:

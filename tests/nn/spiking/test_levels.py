@@ -80,3 +80,20 @@ def test_twins_have_no_heights() -> None:
     relu = Relu(3, dt=0.001)
     relu.form = "spiking"  # as `set_form` may put it; it still does not spike
     assert heights_of([lif, relu]).numel() == 0
+
+
+def test_a_count_of_an_integer_neuron_is_as_many_spikes() -> None:
+    from neurodecode.nn.spiking.neurons import NEURONS
+
+    heights = heights_of([NEURONS.get("integer")(3, dt=0.01, levels=4)])
+    counts = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0])
+    assert torch.equal(spike_counts(counts, heights), counts)
+
+
+def test_spikes_as_high_as_their_threshold_are_one_each() -> None:
+    from neurodecode.nn.spiking.neurons import NEURONS
+
+    high = NEURONS.get("lif")(3, dt=0.01, threshold=0.7, surrogate="trsg")
+    assert torch.equal(
+        spike_counts(torch.tensor([0.0, 0.7]), heights_of([high])), torch.tensor([0.0, 1.0])
+    )

@@ -42,7 +42,7 @@ def carry(
         After the last step.
     """
     x, rest = x.detach().contiguous(), None if rest is None else rest.contiguous()
-    same = rest is None or rest.dtype == x.dtype
+    same = rest is None or (rest.dtype == x.dtype and rest.shape == x.shape[1:])
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if same and len(x) and not traced and kernel.is_compiled(x, theta):
         return _carry_compiled(x, rest, theta.contiguous(), limit)

@@ -114,9 +114,15 @@ class LegendreMemory(Stateful):
         super().__init__()
         if order < 1:
             raise ConfigError(f"order={order} leaves no polynomial. Give 1 or more.")
+        self.order, self.theta = order, theta
+        self.set_dt(dt)
+
+    def set_dt(self, dt: float) -> None:
+        """Make steps another length; the window stays what it is in ms."""
+        order, theta = self.order, self.theta
         if theta < dt * 1e3:
             raise ConfigError(f"theta={theta} ms is shorter than a step of {dt * 1e3:g} ms.")
-        self.order = order
+        self.dt = dt
         step, write = legendre(order, theta / (dt * 1e3))
         powers = [step]
         for _ in range(BLOCK - 1):

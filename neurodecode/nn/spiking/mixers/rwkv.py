@@ -70,6 +70,10 @@ class SpikingRWKV(Stateful):
         self.output = nn.Linear(width, width, bias=False)
         self.output_norm = FeatureNorm(width)
 
+    def set_dt(self, dt: float) -> None:
+        """Make steps another length; time constants stay what they are in ms."""
+        self.dt = dt
+
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Membranes (n_steps, batch, n_tokens, width) to currents of the same shape."""
         before, last, valued, sums, mixed = state or (None, None, None, None, None)

@@ -42,6 +42,8 @@ class Neuron(Stateful):
     ----------
     is_spiking
         Whether a fitted population gives spikes, or small counts of them, in the form "spiking".
+    counts_samples
+        Whether its steps are samples or hops of the signal, however the net lays a window on steps.
     form
         What stands in its place just now; see the package.
     levels
@@ -56,6 +58,7 @@ class Neuron(Stateful):
     def __init__(self, n_features: int, *, dt: float) -> None:
         super().__init__()
         self.n_features, self.dt = n_features, dt
+        self.counts_samples = False
         self.form: Form = "spiking"
         self.levels = 4
         self.notes: list[Tensor] | None = None
@@ -84,6 +87,14 @@ class Neuron(Stateful):
     def height(self) -> Tensor:
         """The largest value of the staircase: what a spike at every step stands for."""
         return torch.ones(())
+
+    def set_dt(self, dt: float) -> None:
+        """Make steps another length; time constants stay what they are in ms."""
+        self.dt = dt
+
+    def worth(self) -> Tensor:
+        """The value of one spike, (1,) or (n_features,); several in a step are multiples of it."""
+        return torch.ones(1)
 
     def note(self, membrane: Tensor) -> None:
         """Hand over membranes before their spikes, (n_steps, ...) or one step's."""

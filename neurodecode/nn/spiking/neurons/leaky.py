@@ -97,8 +97,12 @@ class Leaky(Neuron):
         return functional.softplus(self.raw_threshold)
 
     def height(self) -> Tensor:
-        """Spikes are as high as their threshold where that is what the staircase learned."""
+        """The threshold: what spikes as high as it, one at every step, stand for."""
         return self.threshold()
+
+    def worth(self) -> Tensor:
+        """The threshold where the surrogate says so, else 1."""
+        return self.threshold() if self.surrogate.relative else torch.ones(1)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One step."""
