@@ -1,6 +1,7 @@
 """What all spiking decoders do: windows to steps to logits, whole or part by part."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -98,5 +99,6 @@ class SpikingDecoder(nn.Module):
         of_samples = {part for encoder in encoders for part in encoder.modules()}
         for part in self.modules():
             samples = part in of_samples or getattr(part, "counts_samples", False)
-            if hasattr(part, "set_dt") and not samples:
-                part.set_dt(self.time.dt)
+            set_dt: Callable[[float], None] | None = getattr(part, "set_dt", None)
+            if set_dt is not None and not samples:
+                set_dt(self.time.dt)
