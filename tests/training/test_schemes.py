@@ -154,7 +154,7 @@ def test_a_twin_has_no_penalties_and_no_scheme(name: str) -> None:
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ("dirct", "Did you mean 'direct'"),
+        ("directs", "Did you mean 'direct'"),
         ({"ann": {"shares": 0.5}}, "Did you mean 'share'"),
         ({"ann": 0.5}, r"write scheme.ann.OPTION"),
         ({"ann": {}, "distil": {}}, "Name one scheme"),
@@ -278,6 +278,6 @@ def test_conventional_nets_ignore_what_is_for_spikes() -> None:
 
 def test_an_unknown_penalty_is_one_line() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'membrane'"):
-        choose_penalties(["membran"])
+        choose_penalties(["membranes"])
     with pytest.raises(ConfigError, match="write penalties.rate.OPTION"):
         choose_penalties({"rate": 0.1})
