@@ -153,8 +153,8 @@ def _fold(
             f"No training window of fold {row.fold} was held out, so nothing can be calibrated. "
             f"It takes more windows."
         )
-    steps, y_val = decoder.steps(train[held_out]), _index(decoder, y[held_out])
-    steps_test, y_test = decoder.steps(test), _index(decoder, source.epochs.y[fold.test])
+    steps, y_val = decoder.step_logits(train[held_out]), _index(decoder, y[held_out])
+    steps_test, y_test = decoder.step_logits(test), _index(decoder, source.epochs.y[fold.test])
 
     chosen = {
         name: early_exit.calibrate(name, steps, y_val, times, margin=margin) for name in rules

@@ -154,7 +154,7 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             scores = np.log(np.maximum(proba, np.finfo(proba.dtype).tiny))
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
-    def steps(self, x: ArrayLike) -> FloatArray:
+    def step_logits(self, x: ArrayLike) -> FloatArray:
         """Logits of a spiking decoder at each step, (n_steps, n_epochs, n_outputs).
 
         Raises

@@ -99,13 +99,13 @@ def test_rules_are_calibrated_on_the_windows_that_chose_the_epoch(
     fitted: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[np.ndarray] = []
-    own = Decoder.steps
+    own = Decoder.step_logits
 
     def noted(self: Decoder, x: Any) -> Any:
         asked.append(self.normalized(x))
         return own(self, x)
 
-    monkeypatch.setattr(Decoder, "steps", noted)
+    monkeypatch.setattr(Decoder, "step_logits", noted)
     exits_of_run(fitted, models=["spiking_eegnet"])
     of_nets = SEEN[::2]  # of each fold, the first of two nets
     assert len(asked) == 2 * len(of_nets) == 8
@@ -144,7 +144,7 @@ def test_a_rule_can_be_taken_from_the_file(fitted: Run, tiny_epochs: EpochSet) -
     fold = json.loads((fitted.path / "exit.json").read_text())["models"][0]["folds"][0]
     decoder = checkpoint.load(fitted.checkpoint_file(fold["key"]))
     rule = StopRule.from_dict(fold["rules"]["gap"]["rule"])
-    step, proba = rule.apply(decoder.steps(tiny_epochs.x[:5]))
+    step, proba = rule.apply(decoder.step_logits(tiny_epochs.x[:5]))
     assert step.shape == (5,)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
 

@@ -114,14 +114,14 @@ class LegendreMemory(Stateful):
         super().__init__()
         if order < 1:
             raise ConfigError(f"order={order} leaves no polynomial. Give 1 or more.")
+        if theta < dt * 1e3:
+            raise ConfigError(f"theta={theta} ms is shorter than a step of {dt * 1e3:g} ms.")
         self.order, self.theta = order, theta
         self.set_dt(dt)
 
     def set_dt(self, dt: float) -> None:
-        """Make steps another length; the window stays what it is in ms."""
-        order, theta = self.order, self.theta
-        if theta < dt * 1e3:
-            raise ConfigError(f"theta={theta} ms is shorter than a step of {dt * 1e3:g} ms.")
+        """Make steps another length; the window stays what it is in ms, but is one step at least."""
+        order, theta = self.order, max(self.theta, dt * 1e3)
         self.dt = dt
         step, write = legendre(order, theta / (dt * 1e3))
         powers = [step]
