@@ -120,7 +120,7 @@ class LegendreMemory(Stateful):
         self.set_dt(dt)
 
     def set_dt(self, dt: float) -> None:
-        """Make steps another length; the window stays what it is in ms, but is one step at least."""
+        """Make steps another length; the window stays what it is in ms, at least one step."""
         order, theta = self.order, max(self.theta, dt * 1e3)
         self.dt = dt
         step, write = legendre(order, theta / (dt * 1e3))
