@@ -13,11 +13,9 @@ from typing import Any
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
 from neurodecode.nn.spiking.embed import StrideEmbed
-from neurodecode.nn.spiking.neurons import Population
 from neurodecode.nn.spiking.stateful import Chain
 from neurodecode.nn.spiking.timebase import Mode
 from neurodecode.nn.spiking.tokens import TokenDecoder
-from neurodecode.nn.spiking.transformer import make_blocks
 
 
 @MODELS.add("spikformer_eeg")
@@ -79,15 +77,16 @@ class SpikformerEEG(TokenDecoder):
         patch: float = 0.064,
         dropout: float = 0.25,
     ) -> None:
-        population = Population.of(neuron, neuron_options, variant)
-        stem = Population.of(stem_neuron, stem_neuron_options, variant)
         super().__init__(
             spec,
             time,
             n_steps,
             hop=spec.samples(patch),
-            population=population,
-            stem=stem,
+            variant=variant,
+            neuron=neuron,
+            neuron_options=neuron_options,
+            stem_neuron=stem_neuron,
+            stem_neuron_options=stem_neuron_options,
             width=width,
             kernel=kernel,
             patch=patch,
@@ -95,19 +94,8 @@ class SpikformerEEG(TokenDecoder):
             encoder=encoder,
             encoder_options=encoder_options,
         )
-        dt = self.time.dt
         self.layers = Chain(
-            StrideEmbed(width, dt=dt, population=population),
-            StrideEmbed(width, dt=dt, population=population),
-            make_blocks(
-                depth,
-                mixer,
-                width,
-                n_heads=n_heads,
-                dt=dt,
-                population=population,
-                options=mixer_options,
-                dropout=dropout,
-                memory="far",
-            ),
+            self.halved(StrideEmbed),
+            self.halved(StrideEmbed),
+            self.blocks(depth, mixer, mixer_options, n_heads=n_heads),
         )

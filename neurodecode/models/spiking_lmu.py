@@ -11,10 +11,8 @@ from typing import Any
 
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
-from neurodecode.nn.spiking.neurons import Population
 from neurodecode.nn.spiking.timebase import Mode
 from neurodecode.nn.spiking.tokens import TokenDecoder
-from neurodecode.nn.spiking.transformer import make_blocks
 
 
 @MODELS.add("spiking_lmu")
@@ -80,15 +78,16 @@ class SpikingLMUDecoder(TokenDecoder):
         theta: float = 1.0,
         dropout: float = 0.25,
     ) -> None:
-        population = Population.of(neuron, neuron_options, variant)
-        stem = Population.of(stem_neuron, stem_neuron_options, variant)
         super().__init__(
             spec,
             time,
             n_steps,
             hop=spec.samples(hop),
-            population=population,
-            stem=stem,
+            variant=variant,
+            neuron=neuron,
+            neuron_options=neuron_options,
+            stem_neuron=stem_neuron,
+            stem_neuron_options=stem_neuron_options,
             width=width,
             kernel=kernel,
             patch=hop,
@@ -96,16 +95,5 @@ class SpikingLMUDecoder(TokenDecoder):
             encoder=encoder,
             encoder_options=encoder_options,
         )
-        dt = self.time.dt
-        self.layers = make_blocks(
-            depth,
-            mixer,
-            width,
-            n_heads=n_heads,
-            dt=dt,
-            population=population,
-            options=mixer_options,
-            dropout=dropout,
-            theta=max(theta, dt) * 1e3,
-            memory="far",
-        )
+        theta = max(theta, self.time.dt) * 1e3
+        self.layers = self.blocks(depth, mixer, mixer_options, n_heads=n_heads, theta=theta)

@@ -43,16 +43,20 @@ class DepthwiseTemporalConv(nn.Module):
         return f"{n_maps}, n_taps={n_taps}"
 
 
-def depthwise(x: Tensor, weight: Tensor) -> Tensor:
-    """Filter (batch, n_times, n_maps) with (n_maps, n_taps), zero-padded; same shape."""
+def depthwise(x: Tensor, weight: Tensor, *, padded: bool = True) -> Tensor:
+    """Filter (batch, n_times, n_maps) with (n_maps, n_taps).
+
+    Zero-padded to the same shape; or not, and then ``n_taps - 1`` shorter.
+    """
     n_maps, n_taps = weight.shape
+    padding = n_taps // 2 if padded else 0
     if x.device.type != "cpu":
         x = x.transpose(1, 2).contiguous()
-        x = functional.conv1d(x, weight.unsqueeze(1), padding=n_taps // 2, groups=n_maps)
+        x = functional.conv1d(x, weight.unsqueeze(1), padding=padding, groups=n_maps)
         return x.transpose(1, 2)
     weight = weight.view(n_maps, 1, n_taps, 1)
     x = x.unsqueeze(2).permute(0, 3, 1, 2)  #  (batch, n_maps, n_times, 1), maps last in memory
-    x = functional.conv2d(x, weight, padding=(n_taps // 2, 0), groups=n_maps)
+    x = functional.conv2d(x, weight, padding=(padding, 0), groups=n_maps)
     return x.squeeze(3).transpose(1, 2)
 
 

@@ -16,6 +16,7 @@ from torch.nn import functional
 from neurodecode.core.errors import ConfigError
 from neurodecode.core.options import check_options
 from neurodecode.core.registry import Registry
+from neurodecode.nn.spiking.neurons.hoyer import hoyer_penalty
 from neurodecode.nn.spiking.watch import Watched
 
 Penalty = Callable[[Watched, Tensor], Tensor]
@@ -99,10 +100,7 @@ def hoyer(watched: Watched, steps: Tensor, *, weight: float = 1e-6) -> Tensor:
     weight
         How much it counts; the term itself grows with the number of neurons.
     """
-    each = []
-    for h in _all(watched.membranes):
-        z = h.clamp(0, 1)
-        each.append(z.sum().square() / z.square().sum().clamp(min=1e-9))
+    each = [hoyer_penalty(h.clamp(0, 1)) for h in _all(watched.membranes)]
     return weight * torch.stack([steps.new_zeros(()), *each]).sum()
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.core.options import check_options
 from neurodecode.core.spec import TaskSpec
+from neurodecode.nn.convolutions import depthwise
 from neurodecode.nn.spiking.encoders import ENCODERS
 from neurodecode.nn.spiking.neurons import Neuron, Population
 from neurodecode.nn.spiking.stateful import FeatureNorm, State, Stateful
@@ -96,15 +97,8 @@ class CausalFilters(Stateful):
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Filter; the state is the last ``n_taps - 1`` samples, before the first of them zeros."""
         weight = self.weight.repeat_interleave(self.n_alike, dim=0)
-        n_maps, n_taps = weight.shape
-        x, state = with_past(x, state, n_taps - 1)
-        # As two-dimensional, with maps last in memory: see `neurodecode.nn.convolutions`.
-        x = functional.conv2d(
-            x.unsqueeze(2).permute(0, 3, 1, 2),
-            weight.view(n_maps, 1, n_taps, 1),
-            groups=n_maps,
-        )
-        return x.squeeze(3).transpose(1, 2), state
+        x, state = with_past(x, state, weight.shape[1] - 1)
+        return depthwise(x, weight, padded=False), state
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(net)``."""

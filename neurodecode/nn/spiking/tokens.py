@@ -1,6 +1,6 @@
 """Decoders that turn a window into tokens, and tokens into logits, with layers in between."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from neurodecode.core.spec import TaskSpec
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.nn.spiking.neurons import Population
-from neurodecode.nn.spiking.stateful import Chain, State
+from neurodecode.nn.spiking.stateful import Chain, State, Stateful
 from neurodecode.nn.spiking.stem import TemporalStem
 from neurodecode.nn.spiking.timebase import Mode
+from neurodecode.nn.spiking.transformer import make_blocks
 
 
 class TokenDecoder(SpikingDecoder):
@@ -22,8 +23,10 @@ class TokenDecoder(SpikingDecoder):
         What the data fixes.
     mode, n_steps, hop
         How a window is laid on steps; see `SpikingDecoder`.
-    population, stem
-        Make the neurons, and those of the stem, which see every sample.
+    variant, neuron, neuron_options
+        The neurons; see `Population.of`.
+    stem_neuron, stem_neuron_options
+        Those of the stem, which see every sample.
     width, kernel, patch
         Of the stem; see `TemporalStem`.
     dropout
@@ -41,14 +44,17 @@ class TokenDecoder(SpikingDecoder):
         n_steps: int,
         *,
         hop: int = 1,
-        population: Population,
-        stem: Population,
+        variant: str,
+        neuron: str,
+        neuron_options: Mapping[str, Any] | None,
+        stem_neuron: str,
+        stem_neuron_options: Mapping[str, Any] | None,
         width: int,
         kernel: float,
         patch: float,
         dropout: float,
-        encoder: str = "",
-        encoder_options: Mapping[str, Any] | None = None,
+        encoder: str,
+        encoder_options: Mapping[str, Any] | None,
     ) -> None:
         super().__init__(spec, mode, n_steps, hop=hop)
         self.stem = TemporalStem(
@@ -56,14 +62,43 @@ class TokenDecoder(SpikingDecoder):
             width=width,
             kernel=kernel,
             patch=patch,
-            population=stem,
+            population=Population.of(stem_neuron, stem_neuron_options, variant),
             dropout=dropout,
             encoder=encoder,
             encoder_options=encoder_options,
         )
-        self.spikes = population.make(width, dt=self.time.dt)
+        self.width = width
+        self.population = Population.of(neuron, neuron_options, variant)
+        self.spikes = self.population.make(width, dt=self.time.dt)
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(width, spec.n_outputs)
+
+    def blocks(
+        self,
+        n_blocks: int,
+        mixer: str,
+        options: Mapping[str, Any] | None = None,
+        *,
+        n_heads: int,
+        **wanted: Any,
+    ) -> Chain:
+        """Blocks for the layers, whose mixers see all of the window so far if they can."""
+        return make_blocks(
+            n_blocks,
+            mixer,
+            self.width,
+            n_heads=n_heads,
+            dt=self.time.dt,
+            population=self.population,
+            options=options,
+            dropout=self.dropout.p,
+            memory="far",
+            **wanted,
+        )
+
+    def halved(self, embed: Callable[..., Stateful]) -> Stateful:
+        """A layer that makes half as many tokens; see `neurodecode.nn.spiking.embed`."""
+        return embed(self.width, dt=self.time.dt, population=self.population)
 
     def tokens(self, x: Tensor, lengths: list[int], state: State) -> tuple[Tensor, State]:
         """Spikes of the last layer, (n_steps, batch, n_tokens, width)."""
