@@ -86,6 +86,19 @@ def fit(
     clean: Annotated[
         str | None, typer.Option(help="none, asr, asr:own, asr:removed, ...; or several.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", "--weights", metavar="FILE", help="Pretrained backbone, or published weights."
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="With --from: finetune, lora, probe, random, scratch; or several."),
+    ] = None,
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="With --from: test on people it was pretrained on.")
+    ] = False,
     seeds: Annotated[int | None, typer.Option(help="Seeds per decoder that has any.")] = None,
     metric: Annotated[str | None, typer.Option(help="balanced_accuracy, roc_auc, ...")] = None,
     jobs: Annotated[
@@ -133,6 +146,9 @@ def fit(
             "evaluation.clean": _words("--clean", clean),
             "evaluation.seeds": seeds,
             "evaluation.metric": metric,
+            "pretrained.checkpoint": start,
+            "pretrained.mode": _words("--mode", mode),
+            "pretrained.allow_seen": allow_seen or None,
             "train.device": device,
             "models": _words("--model", model),
         },

@@ -19,12 +19,16 @@ class TaskSpec:
         Sampling rate, Hz.
     n_outputs
         Number of classes.
+    positions
+        Of the channels, m, in head coordinates; NaN where one is unknown. None where all are, or
+        where recordings of several montages are one set.
     """
 
     ch_names: tuple[str, ...]
     n_times: int
     sfreq: float
     n_outputs: int
+    positions: tuple[tuple[float, float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.ch_names)) != len(self.ch_names):
@@ -34,6 +38,8 @@ class TaskSpec:
                 f"A window needs channels, samples and a sampling rate; got {self.n_chans} "
                 f"channels, {self.n_times} samples, {self.sfreq} Hz."
             )
+        if self.positions is not None and len(self.positions) != self.n_chans:
+            raise SignalError(f"{len(self.positions)} positions for {self.n_chans} channels.")
 
     @property
     def n_chans(self) -> int:

@@ -34,6 +34,9 @@ class EpochSet:
         Channel names in array order.
     sfreq
         Sampling rate, Hz.
+    positions
+        Of the channels, (n_chans, 3), m, in head coordinates; NaN where one is unknown. None where
+        recordings of several montages are one set.
     """
 
     x: NDArray[np.float32]
@@ -42,6 +45,7 @@ class EpochSet:
     table: pd.DataFrame
     ch_names: tuple[str, ...]
     sfreq: float
+    positions: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim != 3 or len(self.x) != len(self.y) or len(self.x) != len(self.table):
@@ -61,12 +65,14 @@ class EpochSet:
             n_times=self.x.shape[2],
             sfreq=self.sfreq,
             n_outputs=len(self.classes),
+            positions=as_places(self.positions),
         )
 
     def take_channels(self, ch_names: Sequence[str]) -> Self:
         """The same windows with these channels, in this order."""
         index = [self.ch_names.index(name) for name in ch_names]
-        return replace(self, x=self.x[:, index], ch_names=tuple(ch_names))
+        positions = None if self.positions is None else self.positions[index]
+        return replace(self, x=self.x[:, index], ch_names=tuple(ch_names), positions=positions)
 
     def digest(self) -> str:
         """Fingerprint of everything a decoder could learn from: signal, labels, who and when."""
@@ -74,8 +80,19 @@ class EpochSet:
         sha.update(np.ascontiguousarray(self.x).tobytes())
         sha.update(self.y.tobytes())
         sha.update(repr((self.classes, self.ch_names, self.sfreq)).encode())
+        if self.positions is not None:
+            sha.update(np.round(self.positions, 6).tobytes())
         sha.update(self.table[list(TABLE)].to_csv(index=False).encode())
         return sha.hexdigest()
+
+
+def as_places(
+    positions: NDArray[np.floating] | None,
+) -> tuple[tuple[float, float, float], ...] | None:
+    """Positions as a `TaskSpec` holds them; None where none is known."""
+    if positions is None or not np.isfinite(positions).any():
+        return None
+    return tuple((float(x), float(y), float(z)) for x, y, z in positions)
 
 
 def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
@@ -87,6 +104,9 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
         At least one; the order of the windows is theirs.
     channels
         "same": all must have the same channels (in any order). "common": those that all have.
+        "any": where they differ, each set keeps its own, followed by channels of NaN up to the
+        largest number: absent channels. Their names are then numbers, and no position is kept. Where
+        they do not differ, as "same".
 
     Raises
     ------
@@ -108,14 +128,17 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
                 f"{', '.join(other.classes)}; {_who(first)} has {first.x.shape[2]} and "
                 f"{', '.join(first.classes)}. Set epochs.window and data.events for both."
             )
+    if channels == "any" and any(set(s.ch_names) != set(first.ch_names) for s in sets):
+        return _pad(sets)
     names = _common_channels(sets) if channels == "common" else first.ch_names
     for other in sets:
         missing = sorted(set(names) ^ set(other.ch_names)) if channels == "same" else []
         if missing:
             raise SignalError(
                 f"{_who(other)} and {_who(first)} differ in {len(missing)} channels "
-                f"({', '.join(missing[:8])}). Keep the common ones with preprocess.channels, or "
-                f"drop the others with preprocess.drop."
+                f"({', '.join(missing[:8])}). Keep the common ones with preprocess.channels, drop "
+                f"the others with preprocess.drop, or keep all with data.montage=any, for decoders "
+                f"that can do with absent channels."
             )
     ready = [s if s.ch_names == names else s.take_channels(names) for s in sets]
     return replace(
@@ -124,7 +147,38 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
         y=np.concatenate([s.y for s in ready]),
         table=pd.concat([s.table for s in ready], ignore_index=True),
         ch_names=tuple(names),
+        positions=_mean_positions([s.positions for s in ready]),
     )
+
+
+def _pad(sets: Sequence[EpochSet]) -> EpochSet:
+    """Sets of different channels as one; channels that a set lacks are NaN, behind its own."""
+    n_chans = max(s.x.shape[1] for s in sets)
+    ends = np.cumsum([len(s) for s in sets])
+    x = np.full((ends[-1], n_chans, sets[0].x.shape[2]), np.nan, np.float32)
+    for part, end in zip(sets, ends, strict=True):
+        x[end - len(part) : end, : part.x.shape[1]] = part.x
+    return replace(
+        sets[0],
+        x=x,
+        y=np.concatenate([s.y for s in sets]),
+        table=pd.concat([s.table for s in sets], ignore_index=True),
+        ch_names=tuple(str(i) for i in range(1, n_chans + 1)),
+        positions=None,
+    )
+
+
+def _mean_positions(
+    positions: Sequence[NDArray[np.float64] | None],
+) -> NDArray[np.float64] | None:
+    """Where electrodes of the same names are on average: heads differ, and caps shift."""
+    known = [p for p in positions if p is not None]
+    if not known:
+        return None
+    stack = np.stack(known)
+    n_known = np.isfinite(stack).sum(axis=0)
+    mean = np.nansum(stack, axis=0) / np.maximum(n_known, 1)
+    return np.where(n_known > 0, mean, np.nan)
 
 
 def _common_channels(sets: Sequence[EpochSet]) -> tuple[str, ...]:

@@ -37,6 +37,69 @@ def window_starts(
     return first[event] + step * nth, event
 
 
+def sliding_starts(
+    n_samples: int, *, sfreq: float, n_times: int, stride: float
+) -> NDArray[np.int64]:
+    """First sample of windows that slide over a whole recording, from its first sample on.
+
+    Parameters
+    ----------
+    n_samples
+        Length of the recording.
+    sfreq
+        Sampling rate, Hz.
+    n_times
+        Samples per window; the last window is the last that fits.
+    stride
+        Seconds between windows.
+
+    Returns
+    -------
+    starts
+        (n_windows,); empty where the recording is shorter than a window.
+    """
+    step = max(1, round(stride * sfreq))
+    return np.arange(0, n_samples - n_times + 1, step, dtype=np.int64)
+
+
+def share_covered(
+    starts: NDArray[np.integer],
+    onset: NDArray[np.floating],
+    duration: NDArray[np.floating],
+    *,
+    n_samples: int,
+    sfreq: float,
+    n_times: int,
+    span: float,
+) -> NDArray[np.float64]:
+    """Share of the last `span` seconds of each window that events cover, (n_windows,), 0 to 1.
+
+    Parameters
+    ----------
+    starts
+        First sample of each window.
+    onset, duration
+        Of the events, seconds, (n_events,); where two overlap, time counts once.
+    n_samples
+        Length of the recording.
+    sfreq
+        Sampling rate, Hz.
+    n_times
+        Samples per window.
+    span
+        Seconds, no longer than a window.
+    """
+    inside = np.zeros(n_samples + 1, dtype=bool)
+    first = np.clip(np.round(np.asarray(onset) * sfreq), 0, n_samples).astype(np.int64)
+    last = np.round((np.asarray(onset) + np.asarray(duration)) * sfreq)
+    for a, b in zip(first, np.clip(last, 0, n_samples).astype(np.int64), strict=True):
+        inside[a:b] = True
+    before = np.concatenate([[0], np.cumsum(inside)])  # samples of events before each sample
+    n_span = min(n_times, max(1, round(span * sfreq)))
+    ends = np.asarray(starts) + n_times
+    return np.asarray((before[ends] - before[ends - n_span]) / n_span)
+
+
 def cut_windows(
     x: NDArray[np.floating], starts: NDArray[np.integer], *, n_times: int, sfreq: float
 ) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from neurodecode.alignment import ALIGNERS
 from neurodecode.alignment.align import align
-from neurodecode.core.errors import FitError
+from neurodecode.core.errors import FitError, SignalError
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
@@ -41,7 +41,7 @@ class Job:
     fold
         What to train on and what to test.
     model
-        Name of the decoder.
+        Name of the decoder, with its mode if it has one: "mvpformer+probe".
     options
         Its choices.
     train
@@ -50,6 +50,8 @@ class Job:
         "none", or an aligner and its mode: "euclidean:causal".
     clean
         "none", or a cleaner and what it is fitted to; see `neurodecode.evaluation.cleaning`.
+    pretrained
+        Where the decoder starts, see `neurodecode.training.estimator.Decoder`.
     seed
         Of everything random.
     shuffled
@@ -64,6 +66,7 @@ class Job:
     train: Mapping[str, Any] = field(default_factory=dict)
     align: str = "none"
     clean: str = "none"
+    pretrained: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     shuffled: bool = False
     key: str
@@ -233,6 +236,11 @@ def aligned_windows(
     """Training and test windows of a fold under an alignment such as "euclidean:causal"."""
     if align_spec == "none":
         return epochs.x[fold.train], epochs.x[fold.test]
+    if np.isnan(epochs.x[:, -1, 0]).any():
+        raise SignalError(
+            f"Alignment ({align_spec}) takes the same channels in every recording, and these have "
+            f"several montages. Give --align none."
+        )
     name, mode = align_spec.split(":")
     domains = epochs.table[["dataset", "subject", "session"]].agg("/".join, axis=1).to_list()
     aligner = ALIGNERS.get(name)()
@@ -250,6 +258,8 @@ def run_job(
         ch_names=epochs.ch_names,
         options=dict(job.options),
         train=dict(job.train),
+        positions=epochs.positions,
+        pretrained=dict(job.pretrained),
         seed=job.seed,
     )
     y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled)

@@ -10,7 +10,7 @@ import copy
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from neurodecode.alignment import ALIGNERS
 from neurodecode.artifacts import CLEANERS
@@ -22,13 +22,14 @@ from neurodecode.epochs.cut import cut_epochs
 from neurodecode.evaluation.cleaning import CleanWord
 from neurodecode.evaluation.metrics import check_metric
 from neurodecode.evaluation.splits import Order, Protocol
-from neurodecode.models import MODELS
+from neurodecode.experiment.start import choose_pretrained, expand_modes
+from neurodecode.models import BACKBONES, MODELS, split_mode
 from neurodecode.preprocess.chain import preprocess
 from neurodecode.recordings.cards import PARADIGMS, Card, find_card
 
 Tree = dict[str, Any]
 
-PLAIN = ("data", "preprocess", "contaminate", "epochs", "evaluation", "train")
+PLAIN = ("data", "preprocess", "contaminate", "epochs", "evaluation", "train", "pretrained")
 """Sections of options; in the others, options stand under the name of a part."""
 
 SECTIONS = (*PLAIN, "model", "clean")
@@ -40,6 +41,7 @@ def choose_data(
     subjects: Sequence[int | str] | None = None,
     events: Sequence[str] | None = None,
     data_dir: str | None = None,
+    montage: Literal["same", "any"] = "same",
 ) -> None:
     """The options of ``[data]``.
 
@@ -53,6 +55,9 @@ def choose_data(
         Class names, in the order of the columns of probabilities; by default the card's.
     data_dir
         Folder where the recordings lie; by default where MNE and MOABB keep them.
+    montage
+        Whether recordings must have the "same" channels, or "any": channels that a recording lacks
+        are absent (not a number), and channels are then numbered. Not every decoder takes that.
     """
 
 
@@ -101,6 +106,7 @@ def builder_of(section: str) -> Callable[..., Any]:
         "contaminate": contaminate,
         "epochs": cut_epochs,
         "evaluation": choose_evaluation,
+        "pretrained": choose_pretrained,
     }
     return builders[section]
 
@@ -168,6 +174,9 @@ def resolve(
         merge(defaults, _card_choices(card))
     choices = merge(defaults, written)
     choices["data"]["dataset"] = as_list(choices["data"]["dataset"])
+    choices["models"] = as_list(choices["models"])
+    check_options(choose_pretrained, choices.get("pretrained", {}), where="[pretrained]")
+    expand_modes(choices, named="models" in written)
     _check(choices)
     return _fill(choices)
 
@@ -326,9 +335,13 @@ def _check_models(choices: Tree, models: Sequence[str]) -> None:
     for name, options in choices.get("model", {}).items():
         if not isinstance(options, dict):
             raise ConfigError(f"model.{name} = {options!r}: write model.NAME.OPTION = value.")
-        if name not in models:
+        if name not in [split_mode(word)[0] for word in models]:
             raise UnknownName("model of this run", name, models)
-    for name in models:
+    for name, mode in map(split_mode, models):
+        if mode != "scratch" and name not in BACKBONES.names():
+            raise ConfigError(
+                f"{name} has no backbone, so it cannot be {name}+{mode}. Drop +{mode}."
+            )
         MODELS.find(name)  # knows the name without importing what it names
         if ":" in name:
             MODELS.get(name)  # only the part itself knows whether it has variants
@@ -421,7 +434,7 @@ def _fill(choices: Tree) -> Tree:
         for name, parameter in keywords(builder_of(section)).items():
             if name not in table and parameter.default is not parameter.empty:
                 table[name] = parameter.default
-    for section in ("contaminate", "train", "model", "clean"):
+    for section in ("contaminate", "train", "model", "clean", "pretrained"):
         choices.setdefault(section, {})
     return choices
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from neurodecode.artifacts.contaminate import Origin, contaminate
-from neurodecode.core.errors import RecordingError, SignalError, UnknownName
+from neurodecode.core.errors import ConfigError, RecordingError, SignalError, UnknownName
 from neurodecode.core.options import keywords
-from neurodecode.epochs.cut import cut_again, cut_epochs
+from neurodecode.epochs.cut import BACKGROUND, cut_again, cut_epochs
 from neurodecode.epochs.epochset import EpochSet, join
 from neurodecode.evaluation.cleaning import Continuous, Part
 from neurodecode.preprocess.chain import finish, prepare, preprocess, with_eog
@@ -48,14 +48,27 @@ def load_data(
     """As `load_epochs`, and the recordings themselves where a cleaner will need them.
 
     The windows are those of recordings that were not cleaned, whatever `choices` say.
+
+    Raises
+    ------
+    ConfigError
+        If recordings with different channels were to be cleaned.
     """
     data = choices["data"]
     cards = [find_card(name, paradigm=choices["paradigm"]) for name in data["dataset"]]
     pairs = [_load_one(card, choices, n_subjects, report) for card in cards]
-    channels = "common" if len(pairs) > 1 else "same"
+    alike = "common" if len(pairs) > 1 else "same"
+    channels = "any" if data["montage"] == "any" else alike
     epochs = join([windows for windows, _ in pairs], channels=channels)
     if set(choices["evaluation"]["clean"]) == {"none"}:
         return epochs, None
+    kinds = {frozenset(part.ch_names) for _, parts in pairs for part in parts}
+    if channels == "any" and len(kinds) > 1:
+        raise ConfigError(
+            f"evaluation.clean takes recordings of the same channels, and data.montage=any joined "
+            f"{len(kinds)} different sets of them. Leave cleaning out, or keep the channels that "
+            f"all have with preprocess.channels."
+        )
     ends = np.cumsum([len(part.index) for _, parts in pairs for part in parts])
     return epochs, Continuous(
         parts=[
@@ -100,8 +113,12 @@ def subjects_of(dataset: Any, wanted: Sequence[int | str] | None) -> list[Any]:
     return found
 
 
-def classes_of(dataset: Any, card: Card, wanted: Sequence[str] | None) -> list[str]:
+def classes_of(
+    dataset: Any, card: Card, wanted: Sequence[str] | None, *, slide: bool = False
+) -> list[str]:
     """The classes to decode.
+
+    Where windows slide, "background" is a class that no event of the data set need be called.
 
     Raises
     ------
@@ -110,10 +127,11 @@ def classes_of(dataset: Any, card: Card, wanted: Sequence[str] | None) -> list[s
     SignalError
         For fewer than two.
     """
-    classes = list(wanted or card.events or dataset.event_id)
+    known = list(dict.fromkeys([BACKGROUND, *dataset.event_id])) if slide else dataset.event_id
+    classes = list(wanted or card.events or known)
     for name in classes:
-        if name not in dataset.event_id:
-            raise UnknownName(f"event of {card.name}", name, dataset.event_id)
+        if name not in known:
+            raise UnknownName(f"event of {card.name}", name, known)
     if len(classes) < 2:
         raise SignalError(
             f"Decoding takes two classes; data.events = {classes}. {card.name} has "
@@ -129,7 +147,9 @@ def _load_one(
     with local_files(card, data["data_dir"]):
         dataset = open_dataset(card, data_dir=data["data_dir"])
         subjects = subjects_of(dataset, data["subjects"])[:n_subjects]
-        classes = classes_of(dataset, card, data["events"])
+        classes = classes_of(
+            dataset, card, data["events"], slide=choices["epochs"].get("slide", False)
+        )
         pairs: list[tuple[EpochSet, Part | None]] = []
         for i, subject in enumerate(subjects):
             report(f"reading {card.name}", i, len(subjects))
@@ -137,7 +157,8 @@ def _load_one(
         report(f"reading {card.name}", len(subjects), len(subjects))
     if not pairs:
         raise RecordingError(f"{card.name} has no subject to load.")
-    return join([epochs for epochs, _ in pairs]), [part for _, part in pairs if part is not None]
+    epochs = join([epochs for epochs, _ in pairs], channels=data["montage"])
+    return epochs, [part for _, part in pairs if part is not None]
 
 
 def load_subject(
@@ -145,7 +166,8 @@ def load_subject(
 ) -> list[tuple[EpochSet, Part | None]]:
     """Windows of each recording of one subject; recordings without an event are passed over.
 
-    With each, the recording before its band, where a cleaner will need it.
+    Where windows slide, a recording without an event is background throughout, and is kept. With
+    each, the recording before its band, where a cleaner will need it.
 
     Raises
     ------
@@ -153,8 +175,10 @@ def load_subject(
         If no recording of the subject holds an event, or one cannot give what is asked.
     """
     pairs = []
-    for recording in load_recordings(dataset, subject, events=classes):
-        if not recording.label:
+    slide = choices["epochs"].get("slide", False)
+    events = [name for name in classes if name in dataset.event_id]
+    for recording in load_recordings(dataset, subject, events=events):
+        if not recording.label and not slide:
             continue
         try:
             raw, part = _ready(recording, choices)

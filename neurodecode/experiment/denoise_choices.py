@@ -26,9 +26,10 @@ from neurodecode.experiment.choices import (
 from neurodecode.models import DENOISERS
 
 PLAIN = ("bank", "mix", "evaluation", "train")
-REFUSED = (
-    "protocol", "events", "align", "clean", "metric", "against", "jobs",
-)  # fmt: skip
+REFUSED = {
+    name: f"--{name}"
+    for name in ("protocol", "events", "align", "clean", "metric", "against", "jobs", "mode")
+} | {"start": "--from"}
 """Flags of `neurodecode fit` that say nothing of denoisers."""
 
 
@@ -122,7 +123,7 @@ def refuse_flags(given: Mapping[str, Any]) -> None:
     ConfigError
         Naming them.
     """
-    useless = [f"--{name}" for name in REFUSED if given.get(name) is not None]
+    useless = [flag for name, flag in REFUSED.items() if given.get(name) is not None]
     if useless:
         raise ConfigError(
             f"--paradigm denoise trains on mixtures of brains and artifacts. Leave out what is for "

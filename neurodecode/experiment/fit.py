@@ -18,7 +18,8 @@ from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import make_folds
 from neurodecode.experiment.choices import Tree, to_toml
 from neurodecode.experiment.data import Report, count_subjects, load_data, load_epochs
-from neurodecode.models import MODELS
+from neurodecode.experiment.start import refuse_seen, start_key
+from neurodecode.models import MODELS, split_mode
 from neurodecode.recordings.cards import find_card
 from neurodecode.results.provenance import (
     cleaners_digest,
@@ -76,10 +77,11 @@ def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
     from sklearn.base import BaseEstimator
 
     counts = {}
-    for name in choices["models"]:
+    for word in choices["models"]:
+        name = split_mode(word)[0]
         model = MODELS.get(name)(spec, **choices["model"].get(name, {}))
         classical = isinstance(model, BaseEstimator)
-        counts[name] = 0 if classical else sum(p.numel() for p in model.parameters())
+        counts[word] = 0 if classical else sum(p.numel() for p in model.parameters())
     return counts
 
 
@@ -134,6 +136,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         n_folds=evaluation["n_folds"],
         order=evaluation["order"],
     )
+    refuse_seen(choices, epochs)
     build_cleaners(choices)
     for word in clean:
         if continuous is not None and word != "none" and not CleanWord.parse(word).own:
@@ -145,14 +148,15 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
     jobs = []
     n_params = build_models(choices, epochs.spec)
     for model in n_params:
-        options, net = choices["model"].get(model, {}), n_params[model] > 0
+        name = split_mode(model)[0]
+        options, net = choices["model"].get(name, {}), n_params[model] > 0
         own: dict[str, Any] = {
             "model": model,
             "options": options,
             "train": choices["train"] if net else {},
             "shuffled": shuffled,
         }
-        code = source_digest(MODELS.find(model).module)
+        code, start = source_digest(MODELS.find(name).module), start_key(choices, model)
         jobs += [
             Job(
                 fold=fold,
@@ -168,8 +172,10 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
                     seed=seed,
                     metric=task.metric,
                     **cleaning[word],
+                    **start,
                     **own,
                 ),
+                pretrained=choices["pretrained"] if split_mode(model)[1] != "scratch" else {},
                 **own,
             )
             for fold in folds

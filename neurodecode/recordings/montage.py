@@ -129,3 +129,10 @@ def electrode_directions(info: Any, ch_names: Sequence[str]) -> NDArray[np.float
 def _has_position(channel: Any) -> bool:
     place = np.asarray(channel["loc"][:3])
     return bool(np.isfinite(place).all() and place.any())
+
+
+def channel_positions(raw: BaseRaw) -> NDArray[np.float64]:
+    """Where the channels of a recording are, (n_chans, 3), m, head coordinates; NaN if unknown."""
+    places = np.array([channel["loc"][:3] for channel in raw.info["chs"]], dtype=np.float64)
+    places[~places.any(axis=1)] = np.nan  # MNE leaves zeros where nothing was set
+    return places

@@ -123,7 +123,14 @@ def _read(path: Path) -> tuple[dict[str, Any], Tensors]:
 def _restore(header: dict[str, Any], tensors: Tensors) -> Decoder:
     decoder = Decoder(**decode(header["choices"], tensors))
     facts = header["spec"]
-    decoder.spec_ = TaskSpec(**{**facts, "ch_names": tuple(facts["ch_names"])})
+    places = facts.get("positions")
+    decoder.spec_ = TaskSpec(
+        **{
+            **facts,
+            "ch_names": tuple(facts["ch_names"]),
+            "positions": None if places is None else tuple(map(tuple, places)),
+        }
+    )
     decoder.classes_ = decode(header["classes"], tensors)
     if np.shape(decoder.classes_) != (decoder.spec_.n_outputs,):
         raise CheckpointError("its labels are damaged. Fit the decoder again.")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,10 +16,13 @@ from neurodecode.core.errors import ConfigError, FitError, SignalError
 from neurodecode.core.options import check_options
 from neurodecode.core.seeding import derive_seed, generator
 from neurodecode.core.spec import TaskSpec
-from neurodecode.models import MODELS
+from neurodecode.epochs.epochset import as_places
+from neurodecode.models import MODELS, PRETRAINED, split_mode
+from neurodecode.nn.foundation import FoundationDecoder
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.training.net import choose_device, fit_net, own_random_state
 from neurodecode.training.schemes import History
+from neurodecode.training.transfer import fit_transfer, start_from
 
 BATCH = 256  # windows scored at a time
 HELD_OUT = 0.2  # part of the training side that chooses the epoch
@@ -36,7 +40,8 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
     Parameters
     ----------
     model
-        Name in the registry: "dbconformer", "csp_lda", "braindecode:EEGNeX".
+        Name in the registry: "dbconformer", "csp_lda", "braindecode:EEGNeX"; behind a "+" the way
+        the weights come about, "mvpformer+probe" (`neurodecode.models.MODES`).
     sfreq
         Sampling rate of the windows, Hz.
     ch_names
@@ -48,6 +53,12 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
     normalize
         What nets see: "channel" makes each channel zero mean and unit variance over the training
         windows, "scale" divides everything by one root mean square, "none" leaves microvolts.
+        Decoders with a backbone always see microvolts, as in pretraining.
+    positions
+        Of the channels, (n_chans, 3), m; NaN or None where unknown.
+    pretrained
+        Where "probe", "lora" and "finetune" start: ``checkpoint`` (a file of `neurodecode
+        pretrain`, or published weights), ``lora_rank`` and ``lora_alpha``. Read by `fit` alone.
     seed
         Of everything random.
 
@@ -74,6 +85,8 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         options: Mapping[str, Any] | None = None,
         train: Mapping[str, Any] | None = None,
         normalize: Literal["channel", "scale", "none"] = "channel",
+        positions: ArrayLike | None = None,
+        pretrained: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         self.model = model
@@ -82,6 +95,8 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         self.options = options
         self.train = train
         self.normalize = normalize
+        self.positions = positions
+        self.pretrained = pretrained
         self.seed = seed
 
     def fit(self, x: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -90,7 +105,8 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         Parameters
         ----------
         x
-            Windows, (n_epochs, n_chans, n_times), microvolts.
+            Windows, (n_epochs, n_chans, n_times), microvolts. A channel that is not a number
+            throughout a window is absent from it; few models can take that.
         y
             Label of each window, (n_epochs,): texts or numbers.
         groups
@@ -106,7 +122,8 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         windows, labels = _windows(x), np.asarray(y)
         if labels.shape != (len(windows),):
             raise FitError(f"{len(windows)} windows need as many labels; got {labels.shape}.")
-        _refuse_nonfinite(windows, FitError)
+        absent = _absent_channels(windows)
+        _refuse_nonfinite(windows, FitError, absent)
         self.classes_, index = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise FitError(
@@ -115,6 +132,8 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             )
         self.spec_ = self._measure(windows)
         model = self.build(self.spec_)
+        if absent is not None:
+            _refuse_absent(model, self.model, absent)
         if isinstance(model, nn.Module):
             self.n_params_ = sum(p.numel() for p in model.parameters() if p.requires_grad)
             self.history_ = self._fit_net(model, windows, index, groups)
@@ -127,7 +146,7 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
     def build(self, spec: TaskSpec) -> Any:
         """The model for these facts, untrained; the same seed gives the same weights."""
         options = dict(self.options or {})
-        builder = MODELS.get(self.model)
+        builder = MODELS.get(split_mode(self.model)[0])
         check_options(builder, options, where=f"[model.{self.model}]")
         with own_random_state(torch.device("cpu")):
             torch.manual_seed(derive_seed(self.seed, "weights"))
@@ -199,6 +218,7 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             n_times=x.shape[2],
             sfreq=float(self.sfreq),
             n_outputs=len(self.classes_),
+            positions=as_places(None if self.positions is None else np.asarray(self.positions)),
         )
 
     def _fit_net(
@@ -208,16 +228,30 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         check_options(fit_net, train, where="[train]")
         held_out = choose_validation(y, None if groups is None else np.asarray(groups), self.seed)
         fitted = x[~held_out]
-        self.mean_, self.scale_ = _statistics(fitted, self.normalize)
-        return fit_net(
-            net,
+        how = "none" if isinstance(net, FoundationDecoder) else self.normalize
+        self.mean_, self.scale_ = _statistics(fitted, how)
+        sides = (
             self.normalized(fitted),
             y[~held_out],
             self.normalized(x[held_out]),
             y[held_out],
             self.seed,
-            **train,
         )
+        mode = split_mode(self.model)[1]
+        if mode == "scratch":
+            return fit_net(net, *sides, **train)
+        if not isinstance(net, FoundationDecoder):
+            raise ConfigError(
+                f"{self.model}: only decoders with a backbone have modes. Drop +{mode}."
+            )
+        given = dict(self.pretrained or {})
+        if mode in PRETRAINED:
+            if "checkpoint" not in given:
+                raise ConfigError(f"{self.model} starts from a checkpoint. Give --from CHECKPOINT.")
+            start_from(net.backbone, Path(given["checkpoint"]))
+        adapters = {k.removeprefix("lora_"): given[k] for k in given if k.startswith("lora_")}
+        history, self.n_params_ = fit_transfer(net, mode, *sides, train, **adapters)
+        return history
 
     def _fit_classical(self, model: Any, x: FloatArray, y: NDArray[np.intp]) -> None:
         try:
@@ -238,7 +272,10 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
                 f"Windows are {windows.shape[1]} channels x {windows.shape[2]} samples; this "
                 f"decoder was fitted to {expected[0]} x {expected[1]}. Cut them alike."
             )
-        _refuse_nonfinite(windows, SignalError)
+        absent = _absent_channels(windows)
+        _refuse_nonfinite(windows, SignalError, absent)
+        if absent is not None:
+            _refuse_absent(self.model_, self.model, absent)
         return windows
 
     def _logits(self, x: FloatArray) -> FloatArray:
@@ -305,10 +342,35 @@ def _windows(x: ArrayLike) -> FloatArray:
     return windows if windows.dtype.kind == "f" else windows.astype(np.float32)
 
 
-def _refuse_nonfinite(x: FloatArray, error: type[FitError] | type[SignalError]) -> None:
-    if np.isfinite(x.sum(dtype=np.float64)):  # far cheaper than looking at each
+def _absent_channels(x: FloatArray) -> NDArray[np.bool_] | None:
+    """Which channels are not a number throughout a window, (n_epochs, n_chans); None if none."""
+    absent: NDArray[np.bool_] = np.isnan(x[:, :, 0])
+    if not absent.any():
+        return None
+    absent[absent] = np.isnan(x[absent]).all(axis=1)
+    return absent if absent.any() else None
+
+
+def _refuse_absent(model: Any, name: str, absent: NDArray[np.bool_]) -> None:
+    if not getattr(model, "absent_chans", False):
+        n_present = (~absent).sum(axis=1)
+        raise FitError(
+            f"{name} takes the same channels in every window, and these have {n_present.min()} to "
+            f"{n_present.max()}. Use a decoder for any montage, such as mvpformer or bandpower_lr."
+        )
+    if absent.all(axis=1).any():
+        raise SignalError(f"Window {absent.all(axis=1).argmax()} has no channel at all. Drop it.")
+
+
+def _refuse_nonfinite(
+    x: FloatArray,
+    error: type[FitError] | type[SignalError],
+    absent: NDArray[np.bool_] | None = None,
+) -> None:
+    if absent is None and np.isfinite(x.sum(dtype=np.float64)):  # far cheaper than looking at each
         return
-    bad = np.flatnonzero(~np.isfinite(x).all(axis=(1, 2)))
+    good: NDArray[np.bool_] = np.isfinite(x).all(axis=2)
+    bad = np.flatnonzero(~(good if absent is None else good | absent).all(axis=1))
     if bad.size:
         raise error(
             f"{bad.size} of {len(x)} windows hold values that are infinite or not a number "
