@@ -50,6 +50,7 @@ class Kind(StrEnum):
     """What `neurodecode list` lists."""
 
     models = "models"
+    backbones = "backbones"
     aligners = "aligners"
     cleaners = "cleaners"
     augmentations = "augmentations"
@@ -175,6 +176,59 @@ def fit(
 
 
 @app.command()
+def pretrain(
+    model: Annotated[
+        str | None, typer.Option(help="Backbone; see `neurodecode list backbones`.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="Card, path to a card, MOABB class or bids:FOLDER; repeatable."),
+    ] = None,
+    data_dir: Annotated[
+        list[str] | None,
+        typer.Option(help="Where recordings lie; one for all, or one per data set ('-': usual)."),
+    ] = None,
+    subjects: Annotated[
+        list[str] | None,
+        typer.Option(help="1,2,5-9; one for all, or one per data set ('-': everybody)."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Batches to learn from.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the recordings.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Of training.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Lightning's: auto, ddp, fsdp.")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="How many.")] = None,
+    config: Pipeline = None,
+    sets: Sets = None,
+    runs: RunsDir = RUNS,
+    dry_run: Annotated[bool, typer.Option(help="Show choices and plan, train nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a backbone on recordings of any montage, without labels."""
+    from neurodecode.experiment.pretrain_choices import resolve_pretrain
+
+    people = [[] if word == "-" else _subjects(word) or [] for word in subjects or ()]
+    flags = {
+        "data.dataset": dataset,
+        "data.data_dir": data_dir and ["" if word == "-" else word for word in data_dir],
+        "data.subjects": people or None,
+        "train.steps": steps,
+        "train.epochs": epochs,
+        "train.minutes": minutes,
+        "train.device": device,
+        "train.strategy": strategy,
+        "train.devices": devices,
+        "models": _words("--model", model),
+    }
+    _pretrain(
+        resolve_pretrain(pipeline=config, sets=sets or (), flags=flags),
+        runs,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def clean(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Recording, in any format.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help=".fif, .fif.gz or .edf.")],
@@ -250,7 +304,14 @@ def check(
     """Build everything a pipeline names, train nothing."""
     from neurodecode.experiment.choices import paradigm_of, resolve
 
-    if paradigm_of("mi", pipeline=pipeline, sets=sets or ()) == "denoise":
+    named = paradigm_of("mi", pipeline=pipeline, sets=sets or ())
+    if named == "pretrain":
+        from neurodecode.experiment.pretrain_choices import resolve_pretrain
+
+        chosen = resolve_pretrain(pipeline=pipeline, sets=sets or ())
+        _pretrain(chosen, RUNS, dry_run=True, as_json=as_json)
+        return
+    if named == "denoise":
         from neurodecode.experiment.denoise_choices import resolve_denoise
 
         chosen = resolve_denoise(pipeline=pipeline, sets=sets or ())
@@ -458,6 +519,28 @@ def _fit_denoisers(choices: dict[str, Any], runs: Path, *, dry_run: bool, as_jso
             report=progress.read,
             on_plan=progress.plan_denoisers,
             on_done=progress.denoiser,
+        )
+    show_runs([run], as_json=as_json)
+
+
+def _pretrain(choices: dict[str, Any], runs: Path, *, dry_run: bool, as_json: bool) -> None:
+    from neurodecode.experiment.pretrain import pretrain, preview_pretrain
+    from neurodecode.show.listings import show_plan
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.tables import show_runs
+
+    if dry_run:
+        show_plan(choices, preview_pretrain(choices), as_json=as_json)
+        return
+    with Progress() as progress:
+        run = pretrain(
+            choices,
+            runs,
+            report=progress.read,
+            on_plan=progress.plan_pretraining,
+            on_start=progress.start,
+            on_moment=progress.moment,
+            on_validation=progress.validation,
         )
     show_runs([run], as_json=as_json)
 

@@ -13,5 +13,9 @@ def shared_folder(name: Literal["datasets", "pipelines"]) -> Path:
 
 
 def pipeline_names() -> tuple[str, ...]:
-    """What `neurodecode fit --paradigm` takes: a name for each pipeline file."""
-    return tuple(sorted(path.stem for path in shared_folder("pipelines").glob("*.toml")))
+    """What `neurodecode fit --paradigm` takes: a name for each pipeline file.
+
+    That of `neurodecode pretrain`, which decodes nothing, is not among them.
+    """
+    names = {path.stem for path in shared_folder("pipelines").glob("*.toml")}
+    return tuple(sorted(names - {"pretrain"}))

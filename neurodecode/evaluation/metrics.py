@@ -1,24 +1,41 @@
-"""Scores of predictions. Every fold keeps all that apply; a run is about one of them."""
+"""Scores of predictions. Every fold keeps all that apply; a run is about one of them.
+
+Those of `METRICS` are of windows. Where windows slide over recordings, alarms are scored too, as
+`neurodecode.evaluation.detection` does: by the any-overlap rule, by the rules of SzCORE, and span
+by span.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from neurodecode.core.errors import UnknownName
+from neurodecode.core.errors import ConfigError, UnknownName
 
 METRICS = ("balanced_accuracy", "accuracy", "roc_auc", "kappa", "f1", "log_loss")
+EVENT_METRICS = (
+    "event_sensitivity", "event_precision", "event_f1", "false_alarms_per_hour", "detection_delay",
+    "szcore_sensitivity", "szcore_precision", "szcore_f1", "szcore_false_alarms_per_hour",
+    "sample_sensitivity", "sample_precision", "sample_f1", "span_kappa",
+)  # fmt: skip
 
 
-def check_metric(name: str) -> None:
-    """Refuse a metric that is not computed.
+def check_metric(name: str, *, slide: bool = False) -> None:
+    """Refuse a metric that is not computed; those of events are where windows slide.
 
     Raises
     ------
     UnknownName
         With the nearest name.
+    ConfigError
+        For a metric of events without events.
     """
-    if name not in METRICS:
-        raise UnknownName("metric", name, METRICS)
+    if name not in METRICS + EVENT_METRICS:
+        raise UnknownName("metric", name, METRICS + EVENT_METRICS)
+    if name in EVENT_METRICS and not slide:
+        raise ConfigError(
+            f"evaluation.metric = '{name}' scores alarms in recordings, and windows stand at "
+            f"events. Give --set epochs.slide=true, or a metric of windows, such as roc_auc."
+        )
 
 
 def score_all(

@@ -23,6 +23,7 @@ from neurodecode.alignment.align import align
 from neurodecode.core.errors import FitError, SignalError
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.alarms import Detection, groups_to_hold_out, score_alarms
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
 from neurodecode.evaluation.metrics import score_all
 from neurodecode.evaluation.splits import Fold
@@ -100,7 +101,8 @@ def job_key(data: str, code: str, versions: Mapping[str, str], fold: Fold, **cho
 class Task:
     """What all jobs of a run share: its words for the rows, and the data.
 
-    `continuous` is there only where something is cleaned; `contaminated` says with what, if so.
+    `continuous` is there only where something is cleaned; `contaminated` says with what, if so;
+    `detection` is there only where windows slide, and says how they become events.
     """
 
     epochs: EpochSet
@@ -111,6 +113,7 @@ class Task:
     simulated: bool
     contaminated: str = ""
     continuous: Continuous | None = None
+    detection: Detection | None = None
 
 
 def run_jobs(
@@ -262,7 +265,8 @@ def run_job(
         pretrained=dict(job.pretrained),
         seed=job.seed,
     )
-    y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled)
+    event = None if task.detection is None else task.detection.event
+    y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled, event=event)
     start = time.perf_counter()
     try:
         decoder.fit(x_train, y_train, groups=who)
@@ -274,6 +278,9 @@ def run_job(
     proba[:, decoder.classes_] = decoder.predict_proba(x_test)
     predict_time = (time.perf_counter() - start) / max(1, len(fold.test))
     scores = score_all(epochs.y[fold.test], proba, len(epochs.classes))
+    if task.detection is not None:
+        fitted = (x_train, y_train, who)
+        scores |= score_alarms(task.detection, decoder, epochs, fold, fitted=fitted, proba=proba)
     row = ResultRow(
         key=job.key,
         paradigm=task.paradigm,
@@ -309,12 +316,18 @@ def run_job(
 
 
 def training_labels(
-    epochs: EpochSet, fold: Fold, seed: int, *, shuffled: bool
+    epochs: EpochSet, fold: Fold, seed: int, *, shuffled: bool, event: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """What a decoder is told of each training window: its class, and who it comes from."""
-    y, who = epochs.y[fold.train], _groups(epochs.table.iloc[fold.train])
+    """What a decoder is told of each training window: its class, and who it comes from.
+
+    Where windows slide and `event` is the class of events, few people are told apart by parts.
+    """
+    table, y = epochs.table.iloc[fold.train], epochs.y[fold.train]
+    who = _groups(table)
     if shuffled:
         y = shuffle_within(y, who, generator(seed, "labels", fold.name))
+    if event is not None:
+        who = groups_to_hold_out(table, epochs.y[fold.train] == event, who)
     return y, who
 
 

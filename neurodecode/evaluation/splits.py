@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit
 
 from neurodecode.core.errors import FitError, SignalError
 from neurodecode.epochs.epochset import EpochSet
@@ -52,6 +53,7 @@ def make_folds(
     protocol: Protocol = "cross-subject",
     n_folds: int | None = None,
     order: Order = "shuffled",
+    slide: bool = False,
 ) -> list[Fold]:
     """The folds of a protocol.
 
@@ -67,6 +69,9 @@ def make_folds(
     order
         Of the folds within a session: "shuffled"; "blocks" of consecutive windows; or
         "past-to-future", where a fold is trained on what came before it only.
+    slide
+        Windows slide over recordings, so that neighbours share samples: those that share one with
+        a test window are left out of training.
 
     Raises
     ------
@@ -86,7 +91,10 @@ def make_folds(
         pairs.sort(key=lambda pair: int(min(pair[1])))
     folds, count = [], Counter[str]()
     for train, test in pairs:
-        fold = _name(table, protocol, np.asarray(train), np.asarray(test))
+        train, test = np.asarray(train), np.asarray(test)
+        if slide:
+            train = train[~sharing_samples(epochs, train, test)]
+        fold = _name(table, protocol, train, test)
         number = count[fold.name]
         count[fold.name] += 1
         numbered = protocol == "within-session" or (
@@ -101,7 +109,6 @@ def make_folds(
 
 def _splitter(epochs: EpochSet, protocol: str, n_folds: int | None, order: Order) -> Any:
     from moabb.evaluations import splitters
-    from sklearn.model_selection import StratifiedGroupKFold
 
     if protocol == "cross-dataset":
         return splitters.CrossDatasetSplitter()
@@ -122,17 +129,47 @@ def _splitter(epochs: EpochSet, protocol: str, n_folds: int | None, order: Order
 def _within_session(epochs: EpochSet, n_folds: int, order: Order) -> Any:
     """Splitter of each session; windows cut from one event never stand on both sides."""
     from moabb.evaluations.splitters import WithinSessionSplitter
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, TimeSeriesSplit
 
     shuffled = order == "shuffled"
     seed = SPLIT_SEED if shuffled else None
+    torn = epochs.table.duplicated(["dataset", "subject", "session", "run", "block"]).any()
+    if torn:
+        kinds = {
+            "shuffled": StratifiedGroupKFold,
+            "blocks": GroupKFold,
+            "past-to-future": PastToFuture,
+        }
+        how = {"cv_class": kinds[order], "groups": ["run", "block"]}
+        return WithinSessionSplitter(n_folds, shuffled, seed, **how)
     if order == "past-to-future":
         return WithinSessionSplitter(n_folds, False, None, cv_class=TimeSeriesSplit)
-    torn = epochs.table.duplicated(["dataset", "subject", "session", "run", "block"]).any()
-    if not torn:
-        return WithinSessionSplitter(n_folds, shuffled, seed)
-    kind = StratifiedGroupKFold if shuffled else GroupKFold
-    return WithinSessionSplitter(n_folds, shuffled, seed, cv_class=kind, groups=["run", "block"])
+    return WithinSessionSplitter(n_folds, shuffled, seed)
+
+
+class PastToFuture(GroupKFold):  # type: ignore[misc]  # no types in sklearn
+    """`TimeSeriesSplit` of groups, which must come in the order of time."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Any:
+        """Indices of training windows, and of those of the groups that come next."""
+        number, names = pd.factorize(np.asarray(groups))
+        for past, following in TimeSeriesSplit(self.n_splits).split(names):
+            yield np.flatnonzero(np.isin(number, past)), np.flatnonzero(np.isin(number, following))
+
+
+def sharing_samples(
+    epochs: EpochSet, train: NDArray[np.integer], test: NDArray[np.integer]
+) -> NDArray[np.bool_]:
+    """Which training windows hold a sample that a test window holds too, (n_train,)."""
+    table, n_times = epochs.table, epochs.x.shape[2]
+    recording = table.groupby(["dataset", "subject", "session", "run"], sort=False).ngroup()
+    first = np.rint(table["onset"].to_numpy(dtype=float) * epochs.sfreq).astype(np.int64)
+    # One axis for all recordings, on which they lie apart.
+    first += recording.to_numpy() * (np.ptp(first) + 2 * n_times)
+    taken = np.sort(first[test])
+    after = np.searchsorted(taken, first[train])  # the first test window that begins no earlier
+    to_next = taken[np.minimum(after, len(taken) - 1)] - first[train]
+    to_last = first[train] - taken[np.maximum(after - 1, 0)]
+    return np.asarray((np.abs(to_next) < n_times) | (np.abs(to_last) < n_times))
 
 
 def _people_told_apart(epochs: EpochSet) -> pd.DataFrame:

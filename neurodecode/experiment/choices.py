@@ -70,6 +70,8 @@ def choose_evaluation(
     clean: Sequence[str] = ("none",),
     seeds: int | Sequence[int] = 1,
     metric: str = "balanced_accuracy",
+    threshold: float | None = None,
+    smoothing: float | None = None,
     shuffle_labels: bool = False,
 ) -> None:
     """The options of ``[evaluation]``.
@@ -88,7 +90,12 @@ def choose_evaluation(
     seeds
         How many (0, 1, ...), or which. Decoders without randomness run once.
     metric
-        One of `neurodecode.evaluation.metrics.METRICS`.
+        One of `neurodecode.evaluation.metrics.METRICS`; where windows slide, or of `EVENT_METRICS`.
+    threshold
+        Where windows slide: least probability of an alarm; by default chosen on the training side.
+    smoothing
+        Where windows slide: seconds over whose windows probabilities are averaged; by default
+        chosen on the training side.
     shuffle_labels
         Train on labels shuffled within each subject: a control that must score at chance.
     """
@@ -301,7 +308,7 @@ def _check(choices: Tree) -> None:
         if choices.get(section):
             check_options(builder_of(section), choices[section], where=f"[{section}]")
     _check_models(choices, models)
-    _check_evaluation(choices["evaluation"])
+    _check_evaluation(choices["evaluation"], slide=choices.get("epochs", {}).get("slide", False))
     _check_cleaners(choices)
     _check_contaminate(choices.get("contaminate", {}))
     if device := choices.get("train", {}).get("device"):
@@ -371,8 +378,9 @@ def _check_contaminate(options: Mapping[str, Any]) -> None:
         check_needed(contaminate, options, where="contaminate")
 
 
-def _check_evaluation(evaluation: Mapping[str, Any]) -> None:
-    check_metric(evaluation.get("metric", "balanced_accuracy"))
+def _check_evaluation(evaluation: Mapping[str, Any], *, slide: bool) -> None:
+    check_metric(evaluation.get("metric", "balanced_accuracy"), slide=slide)
+    _check_alarms(evaluation, slide)
     check_alignments(as_list(evaluation.get("align", ["none"])))
     n_folds = evaluation.get("n_folds")
     if n_folds is not None and n_folds < 2:
@@ -385,6 +393,26 @@ def _check_evaluation(evaluation: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"evaluation.seeds = {seeds} is no number of seeds, nor a list of them. Give one or "
             f"more: --seeds 1."
+        )
+
+
+def _check_alarms(evaluation: Mapping[str, Any], slide: bool) -> None:
+    threshold, smoothing = evaluation.get("threshold"), evaluation.get("smoothing")
+    if not slide and (threshold, smoothing) != (None, None):
+        name = "smoothing" if threshold is None else "threshold"
+        raise ConfigError(
+            f"evaluation.{name} is of alarms in recordings, and windows stand at events. Leave it "
+            f"out, or give --set epochs.slide=true."
+        )
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(
+            f"evaluation.threshold = {threshold} is no probability. Give one from 0 to 1, or leave "
+            f"it out: it is then chosen on the training side."
+        )
+    if smoothing is not None and smoothing < 0:
+        raise ConfigError(
+            f"evaluation.smoothing = {smoothing} s is no time. Give seconds, 0 for none, or leave "
+            f"it out: it is then chosen on the training side."
         )
 
 

@@ -146,7 +146,8 @@ def _fold(
     decoder = checkpoint.load(run.checkpoint_file(row.key))
     fold, train, test = source.sides(row)
     shuffled = row.labels == "shuffled"
-    y, who = training_labels(source.epochs, fold, row.seed, shuffled=shuffled)
+    epochs = source.epochs
+    y, who = training_labels(epochs, fold, row.seed, shuffled=shuffled, event=source.event)
     held_out = choose_validation(np.unique(y, return_inverse=True)[1], who, row.seed)
     if not held_out.any():
         raise SignalError(
@@ -154,7 +155,7 @@ def _fold(
             f"It takes more windows."
         )
     steps, y_val = decoder.step_logits(train[held_out]), _index(decoder, y[held_out])
-    steps_test, y_test = decoder.step_logits(test), _index(decoder, source.epochs.y[fold.test])
+    steps_test, y_test = decoder.step_logits(test), _index(decoder, epochs.y[fold.test])
 
     chosen = {
         name: early_exit.calibrate(name, steps, y_val, times, margin=margin) for name in rules

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from neurodecode.artifacts.contaminate import in_words
 from neurodecode.core.errors import SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.alarms import Detection, event_class
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, training_parts
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import make_folds
@@ -29,6 +31,8 @@ from neurodecode.results.provenance import (
 )
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run, Store
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +80,15 @@ def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
     """
     from sklearn.base import BaseEstimator
 
-    counts = {}
+    counts, notices = {}, dict[str, None]()
     for word in choices["models"]:
         name = split_mode(word)[0]
         model = MODELS.get(name)(spec, **choices["model"].get(name, {}))
+        notices[getattr(model, "notice", "")] = None
         classical = isinstance(model, BaseEstimator)
         counts[word] = 0 if classical else sum(p.numel() for p in model.parameters())
+    for notice in filter(None, notices):
+        logger.warning(notice)
     return counts
 
 
@@ -129,12 +136,14 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         simulated=any(card.simulated for card in _cards(choices)),
         contaminated=in_words(choices["contaminate"]),
         continuous=continuous,
+        detection=_detection(choices, epochs),
     )
     folds = make_folds(
         epochs,
         protocol=evaluation["protocol"],
         n_folds=evaluation["n_folds"],
         order=evaluation["order"],
+        slide=choices["epochs"]["slide"],
     )
     refuse_seen(choices, epochs)
     build_cleaners(choices)
@@ -171,6 +180,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
                     align=a,
                     seed=seed,
                     metric=task.metric,
+                    **({} if task.detection is None else {"detection": task.detection}),
                     **cleaning[word],
                     **start,
                     **own,
@@ -189,6 +199,19 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         key=lambda job: (order[job.fold.name], clean.index(job.clean), align.index(job.align))
     )
     return Plan(choices=choices, task=task, data=data, jobs=jobs, n_params=n_params)
+
+
+def _detection(choices: Tree, epochs: EpochSet) -> Detection | None:
+    """How windows become events, where they slide."""
+    cut, evaluation = choices["epochs"], choices["evaluation"]
+    if not cut["slide"]:
+        return None
+    return Detection(
+        event=event_class(epochs.classes),
+        stride=cut["stride"] or epochs.x.shape[2] / epochs.sfreq,
+        threshold=evaluation["threshold"],
+        smoothing=evaluation["smoothing"],
+    )
 
 
 def _cleaning_key(choices: Tree, continuous: Continuous | None, word: str) -> dict[str, Any]:

@@ -6,17 +6,25 @@ electroencephalography", Scientific Data 2019, doi:10.1038/s41597-019-0104-8.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import mne
 import mne_bids
 import numpy as np
+import pandas as pd
 from mne.io import BaseRaw
 from moabb.datasets.base import LocalBIDSDataset
 
 from neurodecode.core.errors import RecordingError, UnknownName
-from neurodecode.recordings.events import name_events, without_stim
+from neurodecode.recordings.events import (
+    is_boundary,
+    name_events,
+    replace_annotations,
+    without_stim,
+)
 from neurodecode.recordings.files import MOABB_PARADIGMS
 from neurodecode.recordings.montage import add_positions, tidy_channel_names
 from neurodecode.recordings.patterns import natural, order_names
@@ -27,6 +35,10 @@ logger = logging.getLogger(__name__)
 # What BIDS allows for EEG and iEEG, and MNE reads.
 SEARCH = {"datatypes": ["eeg", "ieeg"], "extensions": [".edf", ".bdf", ".vhdr", ".set"]}
 
+BACKGROUND = "background"
+SEIZURE_MARKERS = {"seizure": ["seizure*", "sz", "sz_*"], BACKGROUND: [BACKGROUND, "bckg"]}
+"""What events of seizures are called: plainly, or as in SzCORE's BIDS (arXiv:2402.13005)."""
+
 
 class BidsDataset(LocalBIDSDataset):  # type: ignore[misc]  # MOABB carries no types
     """MOABB's local BIDS data set, under session and run names that MOABB accepts.
@@ -34,6 +46,9 @@ class BidsDataset(LocalBIDSDataset):  # type: ignore[misc]  # MOABB carries no t
     BIDS allows sessions called by a word, and tells recordings apart by task as well as by run;
     MOABB refuses the first, and of the second keeps the last recording only.
     """
+
+    markers: Mapping[str, str]
+    """Class for each description in the events files."""
 
     def _get_single_subject_data(self, subject: str) -> dict[str, dict[str, BaseRaw]]:
         """Recordings of one subject by session and run."""
@@ -54,7 +69,11 @@ class BidsDataset(LocalBIDSDataset):  # type: ignore[misc]  # MOABB carries no t
             extra = {"verbose": "WARNING"}
             raw = mne_bids.read_raw_bids(path, **extra).load_data(**extra)
         raw = add_positions(tidy_channel_names(without_stim(raw)))
-        return name_events(raw, {name: name for name in self.event_id})
+        marks = _read_marks(path)
+        if marks is not None and "eventType" in marks:  # a column that mne-bids passes over
+            notes = mne.Annotations(marks["onset"], marks["duration"], marks["eventType"])
+            raw = replace_annotations(raw, notes)
+        return name_events(raw, self.markers)
 
 
 def bids_dataset(
@@ -64,6 +83,7 @@ def bids_dataset(
     events: Sequence[str] | None = None,
     interval: tuple[float, float] | None = None,
     subjects: Sequence[int | str] | None = None,
+    markers: Mapping[str, Any] | None = None,
 ) -> BidsDataset:
     """The EEG (or iEEG) recordings of a BIDS folder.
 
@@ -74,12 +94,19 @@ def bids_dataset(
     paradigm
         "mi", "p300", "ssvep", "state" or "seizure".
     events
-        Classes: values of ``trial_type`` in the events files; by default all that occur.
+        Classes: values of ``trial_type`` in the events files (without it, of ``eventType``, as
+        SzCORE has it), or those that `markers` makes of them; by default all that occur. An empty
+        list takes recordings without any. "background" may be one that nothing is called, where
+        windows slide.
     interval
         Start and end of the task relative to its event, seconds. By default from 0 to the shortest
         duration in the events files; for P300, where events have none, to 1 s.
     subjects
         Labels, as "01" or 1; by default all.
+    markers
+        For a class, what marks it in the events files, or a list of that; "*" and "?" stand for
+        any text and any character. What none of them fits keeps its own name. For seizures, by
+        default `SEIZURE_MARKERS`.
 
     Raises
     ------
@@ -92,10 +119,18 @@ def bids_dataset(
     paths = _find_recordings(root)
     labels = sorted({p.subject for p in paths}, key=natural)
     chosen = _choose_subjects(root, labels, subjects)
-    durations = _event_durations(root, [p for p in paths if p.subject in chosen])
+    if events is None or len(events):
+        lengths = _event_durations(root, [p for p in paths if p.subject in chosen])
+    else:
+        lengths, interval = {}, (0.0, 0.0)
+    classes = _classes_of(lengths, paradigm, markers)
+    durations = {
+        name: min(lengths[d] for d, other in classes.items() if other == name)
+        for name in classes.values()
+    }
     names = sorted(durations, key=natural) if events is None else list(events)
     for name in names:
-        if name not in durations:
+        if name not in durations and name != BACKGROUND:
             raise UnknownName(f"event of {root}", name, durations)
     dataset = BidsDataset(
         root,
@@ -105,13 +140,30 @@ def bids_dataset(
             len({p.session for p in paths if p.subject == subject}) for subject in chosen
         ),
         events={name: code for code, name in enumerate(names, start=1)},
-        interval=list(interval or _interval(root, paradigm, [durations[n] for n in names])),
+        interval=list(
+            interval or _interval(root, paradigm, [durations[n] for n in names if n in durations])
+        ),
         paradigm=MOABB_PARADIGMS[paradigm],
         code="BidsDataset",
     )
     # MOABB wants codes that spell out the class name; this one is seen beside every score.
     dataset.code = re.sub("[^a-zA-Z0-9]+", "-", root.resolve().name).strip("-") or "bids"
+    dataset.markers = {d: name for d, name in classes.items() if name in names}
     return dataset
+
+
+def _classes_of(
+    descriptions: Iterable[str], paradigm: str, markers: Mapping[str, Any] | None
+) -> dict[str, str]:
+    """The class that each kind of event marks; its own name where no pattern fits."""
+    usual = SEIZURE_MARKERS if paradigm == "seizure" else {}
+    classes = {description: description for description in descriptions}
+    for name, patterns in (usual if markers is None else markers).items():
+        words = [patterns] if isinstance(patterns, str) else patterns
+        for d in classes:
+            if any(fnmatchcase(d, str(word)) for word in words):
+                classes[d] = name
+    return classes
 
 
 def _find_recordings(root: Path) -> list[Any]:
@@ -155,13 +207,12 @@ def _event_durations(root: Path, paths: Sequence[Any]) -> dict[str, float]:
     """Shortest duration of each kind of event in the events files, seconds."""
     durations: dict[str, float] = {}
     for path in paths:
-        sidecar = path.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
-        if sidecar is None:
+        marks = _read_marks(path)
+        if marks is None:
             continue
-        with reading(Path(sidecar), "a BIDS events file"):
-            marks = mne_bids.events_file_to_annotation_kwargs(sidecar, verbose="WARNING")
-        for name, duration in zip(marks["description"], marks["duration"], strict=True):
-            if not str(name).lower().startswith(("bad", "edge")):
+        names = marks["eventType"] if "eventType" in marks else marks["description"]
+        for name, duration in zip(names, marks["duration"], strict=True):
+            if not is_boundary(name):
                 before = durations.get(str(name), np.inf)
                 durations[str(name)] = float(min(before, duration))
     if not durations:
@@ -172,8 +223,27 @@ def _event_durations(root: Path, paths: Sequence[Any]) -> dict[str, float]:
     return durations
 
 
+def _read_marks(path: Any) -> Mapping[str, Any] | None:
+    """Onset, duration (s) and description of the events beside a recording, if it has a file.
+
+    Where the file has no ``trial_type`` but an ``eventType``, that is there too.
+    """
+    sidecar = path.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
+    if sidecar is None:
+        return None
+    with reading(Path(sidecar), "a BIDS events file"):
+        table = pd.read_csv(sidecar, sep="\t", dtype=str, keep_default_na=False)
+        if "eventType" in table and "trial_type" not in table:
+            times = {n: pd.to_numeric(table[n]).to_numpy(float) for n in ("onset", "duration")}
+            return {**times, "eventType": table["eventType"].to_numpy(str)}
+        marks: Mapping[str, Any] = mne_bids.events_file_to_annotation_kwargs(
+            sidecar, verbose="WARNING"
+        )
+        return marks
+
+
 def _interval(root: Path, paradigm: str, durations: Sequence[float]) -> tuple[float, float]:
-    shortest = min(durations)
+    shortest = min(durations, default=0.0)
     if shortest > 0:
         return 0.0, shortest
     if paradigm == "p300":

@@ -29,7 +29,7 @@ class Card:
     simulated
         Whether the recordings are simulated.
     source
-        ``kind`` ("moabb", "files", "bids") and what that kind needs; see `open_dataset`.
+        ``kind`` ("moabb", "files", "bids", "swec") and what that kind needs; see `open_dataset`.
     choices
         Sections of a pipeline file that suit these recordings, such as ``preprocess``.
     """
@@ -132,8 +132,9 @@ def open_dataset(card: Card, *, data_dir: str | None = None) -> Any:
     """The MOABB data set object of a card. Nothing is read or downloaded yet.
 
     ``kind = "moabb"``: ``class``, ``arguments`` of its constructor, ``attributes`` set on the
-    object. ``kind = "synthetic"``: ``arguments`` of the simulator. ``kind = "files"``: see
-    `neurodecode.recordings.files`. ``kind = "bids"``: ``root``, ``interval``.
+    object. ``kind = "synthetic"`` or ``"synthetic_ieeg"``: ``arguments`` of the simulator.
+    ``kind = "files"``: see `neurodecode.recordings.files`. ``kind = "bids"``: ``root``,
+    ``interval``, ``markers``. ``kind = "swec"``: see `neurodecode.recordings.swec`.
 
     Raises
     ------
@@ -144,12 +145,16 @@ def open_dataset(card: Card, *, data_dir: str | None = None) -> Any:
     """
     source = dict(card.source)
     kind = source.pop("kind", None)
-    if kind == "synthetic":
-        from neurodecode.recordings.synthetic import Synthetic
-
+    if kind in ("synthetic", "synthetic_ieeg"):
+        simulator = _simulator(kind)
         arguments = source.get("arguments", {})
-        check_options(Synthetic, arguments, where=f"[source.arguments] of the card {card.name}")
-        return Synthetic(**arguments)
+        check_options(simulator, arguments, where=f"[source.arguments] of the card {card.name}")
+        return simulator(**arguments)
+    if kind == "swec":
+        from neurodecode.recordings.swec import SWEC
+
+        check_options(SWEC, source, where=f"[source] of the card {card.name}")
+        return SWEC(data_dir, **source)
     if kind == "files":
         from neurodecode.recordings.files import FilesDataset
 
@@ -175,9 +180,19 @@ def open_dataset(card: Card, *, data_dir: str | None = None) -> Any:
     if kind == "moabb":
         return _moabb_dataset(card, source)
     raise ConfigError(
-        f"The card {card.name} has a source of kind {kind!r}; it must be moabb, synthetic, files "
-        f"or bids."
+        f"The card {card.name} has a source of kind {kind!r}; it must be moabb, synthetic, "
+        f"synthetic_ieeg, files, bids or swec."
     )
+
+
+def _simulator(kind: str) -> Any:
+    if kind == "synthetic":
+        from neurodecode.recordings.synthetic import Synthetic
+
+        return Synthetic
+    from neurodecode.recordings.intracranial import SyntheticIEEG
+
+    return SyntheticIEEG
 
 
 def _moabb_dataset(card: Card, source: Mapping[str, Any]) -> Any:

@@ -5,12 +5,8 @@ responses of a task (`brain`), and blinks, saccades and muscle bursts are added 
 kept. Any score on these recordings is a simulated score, and must be called so.
 """
 
-import functools
 import hashlib
 import json
-import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +14,16 @@ from typing import Any
 
 import mne
 import numpy as np
-import platformdirs
 from moabb.datasets.base import BaseDataset
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from neurodecode.core.errors import ConfigError, SignalError, UnknownName
 from neurodecode.core.seeding import generator
 from neurodecode.recordings import brain, head, people, waveforms
 from neurodecode.recordings.brain import ARTIFACTS, PARADIGMS, RHYTHMS, Paradigm
+from neurodecode.recordings.kept import kept_path, read_kept, write_kept
 from neurodecode.recordings.people import Fitting, Person, Source, meet
 from neurodecode.recordings.waveforms import Signal, coloured, frequencies, one_over_f
-
-logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -215,11 +207,11 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
                 f"Ask for one of those, or raise n_subjects."
             )
         path = self._path(subject)
-        tensors = _read(path) if self.cache else None
+        tensors = read_kept(path) if self.cache else None
         if tensors is None:
             tensors = self._simulate(subject)
             if self.cache:
-                _write(path, tensors)
+                write_kept(path, tensors)
         return {
             str(session): {"0": self._truth(subject, tensors, f"{session}/0/")}
             for session in range(self.n_sessions)
@@ -244,10 +236,8 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
         }
 
     def _path(self, subject: int) -> Path:
-        root = os.environ.get("NEURODECODE_CACHE") or platformdirs.user_cache_dir("neurodecode")
-        words = [self._choices, np.__version__, mne.__version__, _sources_sha256()]
-        key = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-        return Path(root) / "synthetic" / key / f"subject-{subject}.safetensors"
+        code = [__file__, brain.__file__, head.__file__, people.__file__, waveforms.__file__]
+        return kept_path("synthetic", self._choices, code, subject)
 
     def _carriers(self) -> tuple[Source, ...]:
         names = self.design.carriers
@@ -381,37 +371,3 @@ def _check_rate(sfreq: float, paradigm: str, classes: Sequence[str]) -> None:
             f"sfreq = {sfreq:g} Hz cannot hold the rhythms of simulated {paradigm}. "
             f"Ask for {needed:g} Hz or more."
         )
-
-
-@functools.cache
-def _sources_sha256() -> str:
-    """Of the code that simulates: an edited simulator never returns old recordings."""
-    files = [__file__, brain.__file__, head.__file__, people.__file__, waveforms.__file__]
-    return hashlib.sha256(b"".join(Path(name).read_bytes() for name in files)).hexdigest()
-
-
-def _read(path: Path) -> dict[str, NDArray[Any]] | None:
-    """A subject from the cache, or nothing if it is not there or not whole."""
-    try:
-        tensors: dict[str, NDArray[Any]] = load_file(path)
-    except FileNotFoundError:
-        return None
-    except (OSError, SafetensorError) as error:
-        logger.debug("Simulating again, because %s cannot be read: %s", path, error)
-        return None
-    return tensors
-
-
-def _write(path: Path, tensors: dict[str, NDArray[Any]]) -> None:
-    """Keep a subject, whole or not at all; a folder that cannot be written is left alone."""
-    part = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(tensors))
-        os.replace(part, path)
-    except OSError as error:
-        logger.debug("Not kept: %s cannot be written: %s", path, error)
-        if part:
-            Path(part).unlink(missing_ok=True)

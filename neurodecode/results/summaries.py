@@ -14,8 +14,17 @@ PIPELINE = ["model", "align", "clean"]
 Pipeline = tuple[str, str, str]
 
 
-PROPORTIONS = {"balanced_accuracy", "accuracy", "roc_auc", "f1"}
+PROPORTIONS = {
+    "balanced_accuracy", "accuracy", "roc_auc", "f1",
+    *(f"{rule}_{score}" for rule in ("event", "szcore", "sample")
+      for score in ("sensitivity", "precision", "f1")),
+}  # fmt: skip
 """Metrics in [0, 1], at which their intervals end."""
+
+LOWER_IS_BETTER = {
+    "log_loss", "false_alarms_per_hour", "szcore_false_alarms_per_hour", "detection_delay",
+}  # fmt: skip
+"""Metrics of which the best is the least; none is below 0."""
 
 
 def with_metric(rows: pd.DataFrame, metric: str | None) -> pd.DataFrame:
@@ -73,6 +82,8 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
         low, high = interval(values)
         if rows["metric"].iloc[0] in PROPORTIONS:
             low, high = max(low, 0.0), min(high, 1.0)
+        elif rows["metric"].iloc[0] in LOWER_IS_BETTER:
+            low = max(low, 0.0)
         test = tests.get(name)
         lines.append(
             {
@@ -205,7 +216,9 @@ def chance(rows: pd.DataFrame) -> tuple[float, float]:
     """
     first = rows.iloc[0]
     if first["metric"] not in ("accuracy", "balanced_accuracy"):
-        return {"roc_auc": 0.5, "kappa": 0.0}.get(first["metric"], np.nan), np.nan
+        return {"roc_auc": 0.5, "kappa": 0.0, "span_kappa": 0.0}.get(
+            first["metric"], np.nan
+        ), np.nan
     once = rows[(rows[PIPELINE] == first[PIPELINE]).all(axis=1)]
     n = int(once[once["seed"] == once["seed"].iloc[0]]["n_test"].sum())
     level = 1 / int(first["n_classes"])

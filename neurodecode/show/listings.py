@@ -15,6 +15,7 @@ from neurodecode.show import console
 
 PARTS = {
     "models": ("model", "neurodecode.models"),
+    "backbones": ("backbone", "neurodecode.models"),
     "aligners": ("aligner", "neurodecode.alignment"),
     "cleaners": ("cleaner", "neurodecode.artifacts"),
     "augmentations": ("augmentation", "neurodecode.training"),
@@ -54,9 +55,10 @@ def _plain_listing(kind: str) -> list[tuple[str, str]]:
         files = {name: shared_folder("pipelines") / f"{name}.toml" for name in pipeline_names()}
         return [(n, f.read_text("utf-8").split("\n")[0].lstrip("# ")) for n, f in files.items()]
     if kind == "metrics":
-        from neurodecode.evaluation.metrics import METRICS
+        from neurodecode.evaluation.metrics import EVENT_METRICS, METRICS
 
-        return [(name, "") for name in METRICS]
+        of_alarms = [(name, "of alarms, with epochs.slide") for name in EVENT_METRICS]
+        return [*((name, "") for name in METRICS), *of_alarms]
     from neurodecode.evaluation.splits import PROTOCOLS
 
     return list(PROTOCOLS.items())
@@ -67,6 +69,12 @@ def _run_words(run: Any) -> str:
         meta = run.meta()
     except StoreError as error:
         return f"broken: {error}"
+    if meta.get("paradigm") == "pretrain":
+        from neurodecode.results.pretraining import read_curve
+        from neurodecode.show.pretraining import pretrain_words
+
+        steps = read_curve(run)["step"]
+        return pretrain_words(meta, None if steps.empty else int(steps.max()))
     planned = meta.get("folds", [])
     finished = sum(run.fold_file(key).exists() for key in planned)
     return f"{finished} of {len(planned)} fits"

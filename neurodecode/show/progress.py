@@ -1,5 +1,7 @@
 """Progress on stderr: bars on a terminal, a line per fold elsewhere."""
 
+import math
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +33,7 @@ class Progress:
         )
         self.task = self.bar.add_task("", total=None)
         self.fold = ""
+        self.spoken = -math.inf
         self.n_done = self.n_jobs = 0
 
     def __enter__(self) -> Self:
@@ -90,6 +93,36 @@ class Progress:
         words = f"{self.n_done}/{self.n_jobs} {job.name}, seed {job.seed}: {how}"
         self.err.print(f"{words}, RRMSE {row.score:.2f}", markup=False)
 
+    def plan_pretraining(self, plan: Any, run: Any) -> None:
+        """Show what a backbone is about to learn from, and what was done to the recordings."""
+        words = "SIMULATED recordings" if plan.simulated else "recordings"
+        lines = [f"{plan.model}, {plan.n_params:,} parameters, {words}, {run.path}"]
+        if run.path.is_dir() and run.meta().get("finished"):
+            lines.append("finished before")
+        for line in [*lines, *plan.corpus.notes]:
+            self.err.print(line, markup=False)
+
+    def start(self, step: int) -> None:
+        """Say where a training goes on."""
+        if step:
+            self.err.print(f"goes on from step {step}", markup=False)
+
+    def moment(self, moment: Any) -> None:
+        """Show step, loss and time left; off a terminal at most every half minute."""
+        words = f"loss {moment.loss:.4f}, {_minutes(moment.left)} left"
+        self.bar.update(self.task, description=words, completed=moment.step, total=moment.n_steps)
+        now = time.monotonic()
+        if not self.err.is_terminal and now - self.spoken >= 30:
+            self.spoken = now
+            of = f" of {moment.n_steps}" if moment.n_steps else ""
+            self.err.print(f"step {moment.step}{of}: {words}", markup=False)
+
+    def validation(self, rows: Any) -> None:
+        """Show the loss of held-out people."""
+        last = next(row for row in reversed(rows) if row["dataset"] == "all")
+        words = f"step {last['step']}: loss of held-out people {last['loss']:.4f}"
+        self.err.print(words, markup=False)
+
     def done(self, job: Any, row: Any, fitted: bool) -> None:
         """Count a finished job."""
         self.n_done += 1
@@ -97,6 +130,10 @@ class Progress:
         if not self.err.is_terminal and (job.fold.name != self.fold or self.n_done == self.n_jobs):
             self.fold = job.fold.name
             self.err.print(f"{self.n_done}/{self.n_jobs} {job.fold.name}", markup=False)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 class Steps:

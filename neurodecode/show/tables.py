@@ -13,8 +13,10 @@ from rich.table import Table
 
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.results import summaries
+from neurodecode.results.detection import event_table, has_events
 from neurodecode.results.store import Run, Store, load_rows, writing
 from neurodecode.show import console
+from neurodecode.show.detection import describe_events, draw_events
 
 
 def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
@@ -49,16 +51,23 @@ def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
 def show_runs(runs: Sequence[Run], *, as_json: bool = False, **how: Any) -> None:
     """Print the table of each run, as `show_run` does; as JSON one document, a list of several."""
     from neurodecode.show.denoising import denoise_document, is_denoise, show_denoise
+    from neurodecode.show.pretraining import is_pretrain, pretrain_document, show_pretrain
 
     if not as_json:
         for run in runs:
             if is_denoise(run):
                 show_denoise(run, **how)
+            elif is_pretrain(run):
+                show_pretrain(run, **how)
             else:
                 show_run(run, **how)
         return
     documents = [
-        denoise_document(run, **how) if is_denoise(run) else run_document(run, **how)
+        denoise_document(run, **how)
+        if is_denoise(run)
+        else pretrain_document(run, **how)
+        if is_pretrain(run)
+        else run_document(run, **how)
         for run in runs
     ]
     found = documents[0] if len(documents) == 1 else documents
@@ -78,13 +87,17 @@ def show_run(
     units = summaries.unit_scores(rows)
     out = console()
     out.print(_headline(facts, rows), markup=False)
-    board = _board_table(summaries.leaderboard(rows, against=against), facts)
-    whole = out.measure(board, options=out.options.update(width=1000)).maximum
-    console(at_least=whole).print(board)
+    _print_whole(_board_table(summaries.leaderboard(rows, against=against), facts))
+    events = _events(run)
+    if events is not None:
+        out.print()
+        _print_whole(draw_events(events))
     if per_subject:
         out.print(_unit_table(units))
     if all_pairs:
         out.print(_pair_table(summaries.pairs(rows)))
+    if events is not None:
+        out.print(describe_events(events, _unit(rows)), markup=False)
     out.print(_footnote(facts, rows), markup=False)
 
 
@@ -99,12 +112,27 @@ def run_document(
     """What `show_run` prints, for other programs."""
     facts, rows = _facts_and_rows(run, metric, against)
     document = {**_values(facts), "table": _records(summaries.leaderboard(rows, against=against))}
+    events = _events(run)
+    if events is not None:
+        document["events"] = _records(events)
     if per_subject:
         units = summaries.unit_scores(rows)
         document["units"] = {u: _values(v) for u, v in units.T.to_dict().items()}
     if all_pairs:
         document["pairs"] = _records(summaries.pairs(rows))
     return document
+
+
+def _events(run: Run) -> pd.DataFrame | None:
+    """Scores of alarms from every fold, whatever metric the run is about; None without any."""
+    rows = load_rows([run])
+    return event_table(rows) if has_events(rows) else None
+
+
+def _print_whole(table: Table) -> None:
+    out = console()
+    whole = out.measure(table, options=out.options.update(width=1000)).maximum
+    console(at_least=whole).print(table)
 
 
 def _facts_and_rows(
@@ -115,11 +143,15 @@ def _facts_and_rows(
     rows = load_rows([run])
     if rows.empty:
         raise StoreError(f"No fold of {run.path} is finished. Give the command of the run again.")
+    n_finished, known = len(rows), {name for scores in rows["scores"] for name in scores}
+    if metric is not None and metric not in known:
+        raise UnknownName(f"metric of {run.id}", metric, known)
     rows = summaries.with_metric(rows, metric)
-    if rows.empty:
-        from neurodecode.evaluation.metrics import METRICS
-
-        raise UnknownName(f"metric of {run.id}", str(metric), METRICS)
+    if rows["score"].isna().all():
+        raise StoreError(
+            f"No fold of {run.id} has a {metric or meta.get('metric')}: such as a sensitivity "
+            f"where no test side holds an event. Name another: --metric false_alarms_per_hour."
+        )
     if against is not None and against not in set(rows["model"]):
         raise UnknownName(f"model of {run.id}", against, set(rows["model"]))
     level, limit = summaries.chance(rows)
@@ -136,7 +168,7 @@ def _facts_and_rows(
         "classes": meta.get("classes"),
         "chance": level,
         "chance_95": limit,
-        "finished": len(rows),
+        "finished": n_finished,
         "planned": len(meta.get("folds", [])),
         "against": summaries.label(reference),
     }
@@ -172,7 +204,8 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for name in ("params", "fit s", "ms"):
         table.add_column(name, justify="right")
-    best = board["score"].min() if facts["metric"] == "log_loss" else board["score"].max()
+    least = facts["metric"] in summaries.LOWER_IS_BETTER
+    best = board["score"].min() if least else board["score"].max()
     for line in board.to_dict("records"):
         score = _number(line["score"], 3)
         cells = [escape(str(line["model"])), *(line[name] for name in several)]
@@ -196,7 +229,7 @@ def _board_table(board: pd.DataFrame, facts: Mapping[str, Any]) -> Table:
 
 def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
-    unit = "folds" if (rows["subject"] == "*").any() else "subjects"
+    unit = _unit(rows)
     guess = facts["chance_95"]
     passes = f"; guessing passes {guess:.3f} once in 20" if np.isfinite(guess) else ""
     lines = [f"Chance {facts['chance']:.3f}{passes}."] if np.isfinite(facts["chance"]) else []
@@ -213,6 +246,10 @@ def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
         )
     lines.append(f"Run: {facts['run']}")
     return "\n".join(lines)
+
+
+def _unit(rows: pd.DataFrame) -> str:
+    return "folds" if (rows["subject"] == "*").any() else "subjects"
 
 
 def _cleaning_notes(words: set[str]) -> list[str]:

@@ -32,7 +32,7 @@ FORMAT = 1
 TRUSTED = ("sklearn", "pyriemann", "neurodecode")  # packages whose estimators a file may name
 LIBRARIES = ("neurodecode-eeg", "torch", "braindecode", "scikit-learn", "pyriemann")
 
-Tensors = dict[str, NDArray[Any]]
+Tensors = dict[str, Any]  # arrays, and tensors of torch
 
 
 def save(decoder: Decoder, path: Path) -> None:
@@ -163,7 +163,7 @@ def encode(value: Any, where: str, tensors: Tensors) -> Any:
     Parameters
     ----------
     value
-        Number, text, None, array, estimator, or a list, tuple or dict of those.
+        Number, text, None, array, tensor, estimator, or a list, tuple or dict of those.
     where
         Dotted place, for names and messages.
     tensors
@@ -185,6 +185,10 @@ def encode(value: Any, where: str, tensors: Tensors) -> Any:
             return value if math.isfinite(value) else {"float": repr(value)}
         case np.ndarray():
             return _encode_array(value, where, tensors)
+        case torch.Tensor():
+            name = where if where not in tensors else f"{where}#{len(tensors)}"
+            tensors[name] = value.detach().cpu()
+            return {"tensor": name}
         case list() | tuple():
             items = [encode(v, f"{where}.{i}", tensors) for i, v in enumerate(value)]
             return {type(value).__name__ if type(value) in (list, tuple) else "tuple": items}
@@ -249,6 +253,8 @@ def decode(code: Any, tensors: Tensors, built: Any = None) -> Any:
             return _decode_array(inner, tensors)[()]
         case {"texts": _} | {"array": _}:
             return _decode_array(code, tensors)
+        case {"tensor": str(name)}:
+            return torch.as_tensor(tensors[name])
         case {"list": list(items)}:
             return [decode(v, tensors, _at(built, i)) for i, v in enumerate(items)]
         case {"tuple": list(items)}:

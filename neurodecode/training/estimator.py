@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from neurodecode.nn.foundation import FoundationDecoder
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.training.net import choose_device, fit_net, own_random_state
 from neurodecode.training.schemes import History
-from neurodecode.training.transfer import fit_transfer, start_from
+from neurodecode.training.transfer import fit_transfer, read_start
 
 BATCH = 256  # windows scored at a time
 HELD_OUT = 0.2  # part of the training side that chooses the epoch
@@ -248,7 +247,7 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         if mode in PRETRAINED:
             if "checkpoint" not in given:
                 raise ConfigError(f"{self.model} starts from a checkpoint. Give --from CHECKPOINT.")
-            start_from(net.backbone, Path(given["checkpoint"]))
+            read_start(str(given["checkpoint"])).into(net.backbone)
         adapters = {k.removeprefix("lora_"): given[k] for k in given if k.startswith("lora_")}
         history, self.n_params_ = fit_transfer(net, mode, *sides, train, **adapters)
         return history
@@ -369,7 +368,7 @@ def _refuse_nonfinite(
 ) -> None:
     if absent is None and np.isfinite(x.sum(dtype=np.float64)):  # far cheaper than looking at each
         return
-    good: NDArray[np.bool_] = np.isfinite(x).all(axis=2)
+    good = np.asarray(np.isfinite(x).all(axis=2))
     bad = np.flatnonzero(~(good if absent is None else good | absent).all(axis=1))
     if bad.size:
         raise error(

@@ -207,9 +207,16 @@ def _run(
         barebones=True,  # no logger, bar, summary, checkpoints or sanity check
         limit_val_batches=1.0 if len(data[2]) else 0,
     )
+    with interruptible():
+        trainer.fit(module, datamodule=windows)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Lightning's training, in which Ctrl+C is a KeyboardInterrupt as it is elsewhere."""
     interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(module, datamodule=windows)
+        yield
     except SystemExit:  # what Lightning makes of Ctrl+C, after it has switched Ctrl+C off
         signal.signal(signal.SIGINT, interrupt)
         raise KeyboardInterrupt from None

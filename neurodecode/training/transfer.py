@@ -8,19 +8,23 @@ features and underperform out-of-distribution", ICLR 2022, arXiv 2202.10054).
 
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from neurodecode.nn.foundation import Backbone, FoundationDecoder
+from neurodecode.core.errors import CheckpointError
+from neurodecode.nn.foundation import FoundationDecoder
 from neurodecode.nn.lora import add_lora, merge_lora
 from neurodecode.training.net import choose_device, fit_net
+from neurodecode.training.pretrained import Pretrained, load_pretrained
 from neurodecode.training.schemes import History
 
 BATCH = 64  # windows whose features are computed at a time
@@ -84,25 +88,56 @@ def fit_transfer(
     return history, n_params
 
 
-def start_from(backbone: Backbone, path: Path) -> None:
-    """Give a backbone pretrained weights, all of them.
+def read_start(source: str) -> Pretrained:
+    """What a decoder can start from: a pretrained backbone of ours, or a published one.
 
     Parameters
     ----------
-    backbone
-        Built with the options of the checkpoint.
-    path
-        A file of `neurodecode pretrain`, or of published weights in a layout that the backbone
-        reads.
+    source
+        A file of `neurodecode pretrain`, a safetensors file of published weights of mvpformer, or
+        the name of such on the Hugging Face hub.
 
     Raises
     ------
     CheckpointError
-        If there is no such file, or not every tensor of the backbone is in it.
+        If it cannot be read, or is neither.
     """
-    from neurodecode.training.pretrained import load_pretrained
+    path = Path(source)
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return _read_start(source, changed)
 
-    load_pretrained(path).into(backbone)
+
+@lru_cache(maxsize=1)  # one for all folds: a large one takes seconds to read
+def _read_start(source: str, changed: int) -> Pretrained:
+    path = Path(source)
+    published = _is_published(path) if path.is_file() else not path.suffix and "/" in source
+    if not published or path.is_dir():
+        return load_pretrained(path)
+    from neurodecode.models.mvpformer_weights import load_published, published_options
+
+    weights, left_out = load_published(source)
+    options = published_options(weights)
+    if options is None:
+        raise CheckpointError(
+            f"{source} holds weights of no size of mvpformer that is known. Name another file."
+        )
+    return Pretrained(
+        path=path,
+        model="mvpformer",
+        options=options,
+        seen=[],
+        weights=weights,
+        header={"published": True, "left_out": list(left_out)},
+    )
+
+
+def _is_published(path: Path) -> bool:
+    """Whether a file of tensors says nothing of us."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "neurodecode" not in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return False  # `load_pretrained` will say what is wrong
 
 
 def fit_probe(

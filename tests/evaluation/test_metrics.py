@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from neurodecode.core.errors import UnknownName
-from neurodecode.evaluation.metrics import METRICS, check_metric, score_all
+from neurodecode.core.errors import ConfigError, UnknownName
+from neurodecode.evaluation.metrics import EVENT_METRICS, METRICS, check_metric, score_all
 
 
 def test_scores_of_known_predictions() -> None:
@@ -34,3 +34,10 @@ def test_guessing_scores_at_chance_with_any_number_of_classes() -> None:
 def test_an_unknown_metric_is_told_the_nearest() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'roc_auc'"):
         check_metric("roc-auc")
+
+
+@pytest.mark.parametrize("name", EVENT_METRICS)
+def test_metrics_of_events_are_for_windows_that_slide(name: str) -> None:
+    check_metric(name, slide=True)
+    with pytest.raises(ConfigError, match=r"Give --set epochs.slide=true, or a metric of windows"):
+        check_metric(name)

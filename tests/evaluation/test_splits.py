@@ -4,7 +4,7 @@ import pytest
 
 from neurodecode.core.errors import FitError, SignalError
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.splits import make_folds
+from neurodecode.evaluation.splits import Order, Protocol, make_folds
 
 
 def epochs(
@@ -125,3 +125,75 @@ def test_a_training_side_of_one_class_is_refused() -> None:
     e.y[e.table["subject"] == "0"] = 0
     with pytest.raises(FitError, match=r"fold subject=1 has no window of b"):
         make_folds(e, protocol="cross-subject")
+
+
+WINDOW, STRIDE = 20, 5  # samples: neighbours share three quarters
+
+
+def sliding(n_sessions: int = 2, n: int = 60, n_events: int = 6) -> EpochSet:
+    """Overlapping windows of two people's recordings; a block is an event and what is around it."""
+    lines = [
+        {"dataset": "d", "subject": str(s), "session": str(k), "run": "0",
+         "onset": i * STRIDE / 100.0, "block": i * n_events // n}
+        for s in range(2) for k in range(n_sessions) for i in range(n)
+    ]  # fmt: skip
+    table = pd.DataFrame(lines)
+    within = np.tile(np.arange(n) % (n // n_events), 2 * n_sessions)
+    return EpochSet(
+        x=np.zeros((len(table), 1, WINDOW), dtype=np.float32),
+        y=np.isin(within, (4, 5)).astype(np.int64),
+        classes=("background", "seizure"),
+        table=table,
+        ch_names=("Cz",),
+        sfreq=100.0,
+    )
+
+
+def samples(e: EpochSet, index: np.ndarray) -> set[tuple[str, int]]:
+    """Every sample that windows hold, by recording."""
+    table = e.table.iloc[index]
+    names = table["subject"] + "/" + table["session"] + "/" + table["run"]
+    first = np.rint(table["onset"] * e.sfreq).astype(int)
+    return {(n, f + i) for n, f in zip(names, first, strict=True) for i in range(WINDOW)}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "order"),
+    [
+        ("within-session", "shuffled"),
+        ("within-session", "blocks"),
+        ("within-session", "past-to-future"),
+        ("cross-session", "shuffled"),
+        ("cross-subject", "shuffled"),
+    ],
+)
+def test_no_sample_is_on_both_sides_where_windows_slide(protocol: Protocol, order: Order) -> None:
+    e = sliding()
+    n_folds = 3 if protocol == "within-session" else None
+    torn = make_folds(e, protocol=protocol, n_folds=n_folds, order=order)
+    folds = make_folds(e, protocol=protocol, n_folds=n_folds, order=order, slide=True)
+    assert len(folds) == len(torn) > 1
+    for fold, before in zip(folds, torn, strict=True):
+        assert not samples(e, fold.train) & samples(e, fold.test)
+        np.testing.assert_array_equal(fold.test, before.test)
+        assert set(fold.train) <= set(before.train)
+        left_out = sorted(set(before.train) - set(fold.train))
+        assert all(samples(e, np.array([i])) & samples(e, fold.test) for i in left_out)
+    shared = [samples(e, fold.train) & samples(e, fold.test) for fold in torn]
+    assert any(shared) == (protocol == "within-session")
+
+
+def test_another_recording_at_the_same_time_shares_nothing() -> None:
+    e = sliding()
+    for fold in make_folds(e, protocol="cross-session", slide=True):
+        assert len(fold.train) == len(fold.test) == 60
+
+
+def test_from_past_to_future_never_tears_an_event() -> None:
+    e = sliding(n_sessions=1)
+    folds = make_folds(e, protocol="within-session", n_folds=3, order="past-to-future", slide=True)
+    assert len(folds) == 6
+    for fold in folds:
+        assert max(column(e, fold.train, "onset")) < min(column(e, fold.test, "onset"))
+        assert not column(e, fold.train, "block") & column(e, fold.test, "block")
+        assert set(e.y[fold.train]) == set(e.y[fold.test]) == {0, 1}

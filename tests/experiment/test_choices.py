@@ -34,7 +34,7 @@ def test_every_card_is_complete(name: str) -> None:
     assert card.name == name
     assert card.description
     assert card.licence
-    assert card.source["kind"] in ("moabb", "files", "bids", "synthetic")
+    assert card.source["kind"] in ("moabb", "files", "bids", "synthetic", "synthetic_ieeg", "swec")
 
 
 def test_later_places_win(tmp_path: Path) -> None:

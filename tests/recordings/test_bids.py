@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from neurodecode.core.errors import RecordingError, UnknownName
+from neurodecode.experiment.choices import resolve
+from neurodecode.experiment.data import load_epochs
 from neurodecode.recordings.bids import bids_dataset
 from neurodecode.recordings.load import load_recordings
 
@@ -51,6 +53,56 @@ def test_recordings_keep_volts_and_events(root: Path) -> None:
     assert hands.raw.get_channel_types() == ["eeg", "eeg", "eog"]
     assert hands.raw.get_data().std() == pytest.approx(2e-5, rel=0.1)
     assert "C3" in hands.raw.get_montage().ch_names
+
+
+@pytest.fixture(scope="module")
+def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people of an epilepsy ward, their events as SzCORE writes them; the second had none."""
+    folder = tmp_path_factory.mktemp("bids") / "ward"
+    info = mne.create_info(["C3", "C4"], 100.0, "eeg")
+    info["line_freq"] = 50.0
+    events = {"01": [(0, 40, "bckg"), (8, 6, "sz_foc_ia"), (20, 6, "sz")], "02": [(0, 40, "bckg")]}
+    for subject, rows in events.items():
+        raw = mne.io.RawArray(2e-5 * np.random.default_rng(0).standard_normal((2, 4000)), info)
+        path = mne_bids.BIDSPath(subject=subject, task="ltm", root=folder, datatype="eeg")
+        mne_bids.write_raw_bids(
+            raw, path, format="BrainVision", allow_preload=True, verbose="ERROR"
+        )
+        table = [f"{onset}\t{length}\t{name}\tn/a" for onset, length, name in rows]
+        file = path.directory / f"sub-{subject}_task-ltm_events.tsv"
+        file.write_text("\n".join(["onset\tduration\teventType\tchannels", *table]) + "\n")
+    return folder
+
+
+def test_seizures_are_found_whatever_kind_they_are(monitoring: Path) -> None:
+    data = bids_dataset(monitoring, paradigm="seizure", events=["background", "seizure"])
+    assert list(data.event_id) == ["background", "seizure"]
+    (ill,), (other,) = (load_recordings(data, s, events=["seizure"]) for s in ("01", "02"))
+    assert ill.label == ["seizure", "seizure"]
+    assert (ill.onset.tolist(), ill.duration.tolist()) == ([8.0, 20.0], [6.0, 6.0])
+    assert other.label == []
+
+
+def test_a_card_says_what_marks_a_class(monitoring: Path) -> None:
+    markers = {"seizure": "sz_foc_*"}
+    data = bids_dataset(monitoring, paradigm="seizure", events=["seizure"], markers=markers)
+    (recording,) = load_recordings(data, "01")
+    assert recording.onset.tolist() == [8.0]
+    every = bids_dataset(monitoring, paradigm="seizure", markers=markers)
+    assert list(every.event_id) == ["bckg", "seizure", "sz"]
+
+
+def test_a_person_without_a_seizure_is_background_throughout(monitoring: Path) -> None:
+    sets = ["epochs.slide=true", "epochs.window=[0,4]", "epochs.stride=2"]
+    choices = resolve(
+        "seizure",
+        sets=[*sets, "data.events=[background,seizure]"],
+        flags={"data.dataset": [f"bids:{monitoring}"]},
+    )
+    epochs = load_epochs(choices)
+    assert epochs.table.groupby("subject").size().to_dict() == {"01": 19, "02": 19}
+    assert epochs.y[epochs.table["subject"] == "01"].sum() == 6
+    assert epochs.y[epochs.table["subject"] == "02"].sum() == 0
 
 
 def test_subjects_may_be_numbers(root: Path) -> None:

@@ -227,7 +227,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
 ) -> None:
     (folder / "file").write_text("not a folder")
     monkeypatch.setenv("NEURODECODE_CACHE", str(folder / "file"))
-    with caplog.at_level(logging.DEBUG, "neurodecode.recordings.synthetic"):
+    with caplog.at_level(logging.DEBUG, "neurodecode.recordings.kept"):
         assert first(Synthetic(**SMALL)).clean.any()
     assert "cannot be written" in caplog.text
 

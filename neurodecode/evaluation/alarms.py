@@ -1,0 +1,224 @@
+"""The rule that raises alarms is chosen on the training side, and scored on the test side.
+
+Decoders are trained on classes that weigh alike, and in a recording seizures are rare: a threshold
+of one half floods it with alarms. The threshold, and how long probabilities are smoothed, are
+chosen on windows of the training side that the decoder was not fitted to, never on those of a test
+person. Such windows of a net are its validation people, who chose its epoch too. A classical
+decoder has none, and is fitted again to two thirds of the training people at a time. Where there
+are fewer than three people, parts of their recordings stand for them, each with an event of its
+own; where there are fewer than three events, or nobody held out has one, the rule is chosen on the
+whole training side, and the row says so: ``threshold_events`` is 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold
+from torch import nn
+
+from neurodecode.core.errors import SignalError
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.detection import (
+    GAP,
+    LONGEST,
+    BoolArray,
+    FloatArray,
+    Rule,
+    Spans,
+    count_events,
+    find_events,
+    kappa,
+    lay_out,
+    recordings_of,
+    score_spans,
+    smooth,
+)
+from neurodecode.evaluation.splits import Fold
+from neurodecode.training.estimator import Decoder, choose_validation
+
+SMOOTHINGS = (0.0, 10.0, 20.0, 30.0)  # s; tried where none is given
+N_THRESHOLDS = 60  # tried where none is given
+N_PARTS = 3  # of the training people, for classical decoders; fewer people are not held out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """How windows that slide become events.
+
+    Attributes
+    ----------
+    event
+        Which class is the event: its index.
+    stride
+        Seconds from one window to the next, about which each decides.
+    threshold
+        Least probability of an alarm, in [0, 1]; None: chosen on the training side.
+    smoothing
+        Seconds over which probabilities are averaged; None: chosen on the training side.
+    """
+
+    event: int
+    stride: float
+    threshold: float | None = None
+    smoothing: float | None = None
+
+
+def event_class(classes: Sequence[str]) -> int:
+    """Index of the class that is the event: "seizure", or the second.
+
+    Raises
+    ------
+    SignalError
+        Unless there are two classes.
+    """
+    if len(classes) != 2:
+        raise SignalError(
+            f"Events are told from background: two classes, and data.events = {list(classes)}. "
+            f"Give two, or --set epochs.slide=false."
+        )
+    return list(classes).index("seizure") if "seizure" in classes else 1
+
+
+def score_alarms(
+    how: Detection,
+    decoder: Decoder,
+    epochs: EpochSet,
+    fold: Fold,
+    *,
+    fitted: tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]],
+    proba: FloatArray,
+) -> dict[str, float]:
+    """Scores of a fold's alarms, see `score_spans`; their rule is chosen on its training side.
+
+    Parameters
+    ----------
+    how
+        From windows to events.
+    decoder
+        Fitted to the training side.
+    epochs, fold
+        When and whose the windows are, and what is true of those of the test side.
+    fitted
+        Windows, labels and groups of the training side, as they were given to `Decoder.fit`.
+    proba
+        Of the test windows, (n_test, n_classes).
+    """
+
+    def spans(index: NDArray[np.integer], y: NDArray[np.int64], proba: FloatArray) -> Spans:
+        length = epochs.x.shape[2] / epochs.sfreq
+        table = epochs.table.iloc[index]
+        return lay_out(table, y == how.event, proba, duration=length, stride=how.stride)
+
+    if how.threshold is not None and how.smoothing is not None:
+        rule = Rule(how.threshold, how.smoothing)
+    else:
+        x, y, groups = fitted
+        held_out, p = held_out_proba(decoder, x, y, groups, how.event)
+        fresh = bool((y[held_out] == how.event).any())
+        if not fresh:
+            held_out, p = np.ones(len(y), dtype=bool), decoder.predict_proba(x)[:, how.event]
+        train = spans(fold.train[held_out], y[held_out], p)
+        rule = choose_rule(train, threshold=how.threshold, smoothing=how.smoothing)
+        rule = rule if fresh else rule._replace(n_events=0)
+    return score_spans(spans(fold.test, epochs.y[fold.test], proba[:, how.event]), rule)
+
+
+def choose_rule(
+    spans: Spans, *, threshold: float | None = None, smoothing: float | None = None
+) -> Rule:
+    """The threshold and smoothing that are best for these spans.
+
+    Best is the largest sum of event F1 (any overlap) and the spans' kappa: the F1 alone would be
+    perfect for an alarm without end where every five minutes hold an event. Of several that are as
+    good, the one with the shortest smoothing is taken, and the middle of its thresholds.
+
+    Parameters
+    ----------
+    spans
+        With at least one event.
+    threshold, smoothing
+        Where given, they are not chosen.
+    """
+    truth = find_events(spans, spans.truth)
+    best, tied = -np.inf, list[Rule]()
+    for seconds in _smoothings(spans.stride) if smoothing is None else (smoothing,):
+        proba = smooth(spans, seconds)
+        for bound in _thresholds(proba) if threshold is None else (threshold,):
+            positive = proba >= bound
+            alarms = find_events(spans, positive, gap=GAP, longest=LONGEST)
+            agreement = np.nan_to_num(kappa(spans.truth, positive))  # where all is one event
+            score = round(count_events(truth, alarms).f1 + float(agreement), 9)
+            if score > best:
+                best, tied = score, []
+            if score == best and (not tied or tied[0].smoothing == seconds):
+                tied.append(Rule(float(bound), float(seconds), len(truth)))
+    return tied[len(tied) // 2]
+
+
+def _smoothings(stride: float) -> list[float]:
+    """Those of `SMOOTHINGS` that differ for spans of this length; ascending."""
+    n_spans = dict.fromkeys(max(1, round(seconds / stride)) for seconds in SMOOTHINGS)
+    return [n * stride for n in n_spans]
+
+
+def _thresholds(proba: FloatArray) -> FloatArray:
+    """Between the values of probabilities, denser the fewer of them are above; ascending."""
+    above = np.geomspace(1 / max(2, len(proba)), 0.5, N_THRESHOLDS)
+    values = np.unique(np.r_[np.quantile(proba, 1 - above, method="lower"), proba.max()])
+    return (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
+
+
+def held_out_proba(
+    decoder: Decoder,
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    event: int,
+) -> tuple[BoolArray, FloatArray]:
+    """Training windows that such a decoder was not fitted to, and what it says of them.
+
+    Returns
+    -------
+    held_out, proba
+        Which of the windows, (n_epochs,), none with fewer than three groups; and their probability
+        of the event, (n_held_out,).
+    """
+    held_out, proba = np.zeros(len(y), dtype=bool), np.zeros(len(y))
+    if len(np.unique(groups)) < N_PARTS:
+        return held_out, proba[held_out]
+    if isinstance(decoder.model_, nn.Module):
+        held_out = choose_validation(y.astype(np.intp), groups, decoder.seed)
+        return held_out, decoder.predict_proba(x[held_out])[:, event]
+    for fitted, left_out in GroupKFold(N_PARTS).split(x, y, groups):
+        if len(np.unique(y[fitted])) == len(decoder.classes_):
+            other = clone(decoder).fit(x[fitted], y[fitted], groups[fitted])
+            proba[left_out] = other.predict_proba(x[left_out])[:, event]
+            held_out[left_out] = True
+    return held_out, proba[held_out]
+
+
+def groups_to_hold_out(
+    table: pd.DataFrame, event: BoolArray, people: NDArray[np.str_]
+) -> NDArray[np.str_]:
+    """Who is held out together: people, or where they are fewer than three, parts with an event.
+
+    Parameters
+    ----------
+    table
+        Of the windows, with `block`: an event and what is around it. A block without an event goes
+        with the one before it.
+    event
+        Whether a window is labelled as event, (n_epochs,).
+    people
+        Who each window comes from, (n_epochs,).
+    """
+    if len(np.unique(people)) >= N_PARTS:
+        return people
+    block = table.assign(recording=recordings_of(table)).groupby(["recording", "block"], sort=False)
+    codes = block.ngroup().to_numpy()
+    part = np.cumsum(np.bincount(codes, weights=event) > 0) - 1
+    return np.asarray(np.maximum(part, 0)[codes].astype(str))

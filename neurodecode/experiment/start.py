@@ -1,0 +1,140 @@
+"""Decoders that start from a pretrained backbone: which, how, and on whom they may be tested."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neurodecode.core.errors import ConfigError
+from neurodecode.core.options import keywords
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.models import BACKBONES, PRETRAINED, split_mode
+
+logger = logging.getLogger(__name__)
+
+Tree = dict[str, Any]
+
+
+def choose_pretrained(
+    *,
+    checkpoint: str | None = None,
+    mode: Sequence[str] = ("finetune",),
+    allow_seen: bool = False,
+    lora_rank: int = 8,
+    lora_alpha: float = 16.0,
+) -> None:
+    """The options of ``[pretrained]``.
+
+    Parameters
+    ----------
+    checkpoint
+        A file of `neurodecode pretrain`, or published weights of mvpformer.
+    mode
+        What to compare: "scratch", "random", "probe", "lora", "finetune"; see
+        `neurodecode.models.MODES`. A decoder named with its mode (mvpformer+probe) keeps it.
+    allow_seen
+        Test on people whom the backbone was pretrained on too.
+    lora_rank, lora_alpha
+        Of adapters: their rank, and what their product is multiplied by, in ranks.
+    """
+
+
+def expand_modes(choices: Tree, *, named: bool) -> None:
+    """Put a word for each mode in the place of the pretrained decoder, and its options in theirs.
+
+    Parameters
+    ----------
+    choices
+        Changed in place: ``models`` and ``model``.
+    named
+        Whether a person named the decoders; otherwise the pretrained one is the only one.
+
+    What was read is logged: a person should see that nothing is missing.
+
+    Raises
+    ------
+    ConfigError
+        If there is no checkpoint where one is needed, it is of another model, or an option differs
+        from the checkpoint's.
+    CheckpointError
+        If the file is not one.
+    """
+    words = list(choices["models"])
+    given = choices.get("pretrained", {})
+    path = given.get("checkpoint")
+    if path is None:
+        lacking = [w for w in words if split_mode(w)[1] in PRETRAINED]
+        if lacking or given:
+            raise ConfigError(
+                f"{lacking[0] if lacking else '[pretrained]'} lacks a checkpoint to start from. "
+                f"Give --from CHECKPOINT; `neurodecode pretrain` makes one."
+            )
+        return
+    from neurodecode.training.transfer import read_start  # here: it takes torch
+
+    start = read_start(path)
+    logger.warning("%s", start)
+    modes = list(given.get("mode", ("finetune",)))
+    for mode in modes:
+        split_mode(f"{start.model}+{mode}")
+    expanded = [f"{start.model}+{mode}" for mode in modes]
+    if not named:
+        words = expanded
+    elif any(split_mode(w)[0] == start.model for w in words):
+        words = [v for w in words for v in (expanded if w == start.model else [w])]
+    else:
+        words = [*expanded, *words]
+    strangers = [w for w in words if split_mode(w)[1] in PRETRAINED and start.model not in w]
+    if strangers:
+        raise ConfigError(
+            f"{path} is a pretrained {start.model}; {strangers[0]} cannot start there."
+        )
+    choices["models"] = [w.removesuffix("+scratch") for w in dict.fromkeys(words)]
+    own = choices.setdefault("model", {}).setdefault(start.model, {})
+    known = keywords(BACKBONES.get(start.model))
+    for name in known:
+        there = start.options.get(name, known[name].default)
+        if name in own and own[name] != there:
+            raise ConfigError(
+                f"model.{start.model}.{name} = {own[name]!r}, but {path} was pretrained with "
+                f"{there!r}. Leave it out."
+            )
+    own.update(start.options)
+
+
+def start_key(choices: Mapping[str, Any], word: str) -> dict[str, Any]:
+    """What the key of a fold must hold of the start of its decoder; nothing for most."""
+    mode = split_mode(word)[1]
+    if mode not in PRETRAINED:
+        return {}
+    from neurodecode.training.transfer import read_start
+
+    given = choices["pretrained"]
+    adapters = {k: v for k, v in given.items() if k.startswith("lora_") and mode == "lora"}
+    return {"pretrained": read_start(given["checkpoint"]).fingerprint, **adapters}
+
+
+def refuse_seen(choices: Mapping[str, Any], epochs: EpochSet) -> None:
+    """Refuse to test on people whom the backbone has seen.
+
+    Raises
+    ------
+    ConfigError
+        Naming them, unless ``pretrained.allow_seen``.
+    """
+    words = [w for w in choices["models"] if split_mode(w)[1] in PRETRAINED]
+    given = choices.get("pretrained", {})
+    if not words or given.get("allow_seen"):
+        return
+    from neurodecode.training.transfer import read_start
+
+    start = read_start(given["checkpoint"])
+    seen = {(entry["dataset"], entry["subject"]) for entry in start.seen}
+    people = epochs.table[["dataset", "subject"]].drop_duplicates().itertuples(index=False)
+    both = [(dataset, subject) for dataset, subject in people if (dataset, subject) in seen]
+    if both:
+        who = ", ".join(subject for _, subject in both[:12])
+        raise ConfigError(
+            f"{given['checkpoint']} was pretrained on {len(both)} of these people "
+            f"({both[0][0]}: {who}{', ...' if len(both) > 12 else ''}), so a test on them would "
+            f"not be one on unseen people. Choose others with --subjects, or give --allow-seen."
+        )
