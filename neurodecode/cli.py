@@ -50,7 +50,6 @@ class Kind(StrEnum):
     """What `neurodecode list` lists."""
 
     models = "models"
-    backbones = "backbones"
     aligners = "aligners"
     cleaners = "cleaners"
     augmentations = "augmentations"
@@ -60,6 +59,7 @@ class Kind(StrEnum):
     surrogates = "surrogates"
     encoders = "encoders"
     mixers = "mixers"
+    backbones = "backbones"
     datasets = "datasets"
     paradigms = "paradigms"
     protocols = "protocols"
@@ -656,6 +656,8 @@ def _status() -> int:
         return 0
     if status == 130:
         kept = "Finished folds are kept; the same command goes on from there."
+        if sys.argv[1:2] == ["pretrain"]:
+            kept = "Its newest state is kept; the same command goes on from there."
         nothing = "Nothing was written."
         typer.secho(f"Stopped. {nothing if sys.argv[1:2] == ['clean'] else kept}", err=True)
     return status or 0

@@ -105,7 +105,7 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
     channels
         "same": all must have the same channels (in any order). "common": those that all have.
         "any": where they differ, each set keeps its own, followed by channels of NaN up to the
-        largest number: absent channels. Their names are then numbers, and no position is kept. Where
+        largest number: absent channels. Names are then numbers, and no position is kept. Where
         they do not differ, as "same".
 
     Raises

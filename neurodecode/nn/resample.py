@@ -31,12 +31,12 @@ class Resample(nn.Module):
         else:
             taps, values = resampling_taps(n_in, rate_in, n_out, rate_out)
             rows = np.repeat(np.arange(n_out), taps.shape[1])
-            matrix = torch.sparse_coo_tensor(
-                torch.from_numpy(np.stack([rows, taps.ravel()])),
-                torch.as_tensor(values.ravel(), dtype=torch.float32),
-                (n_out, n_in),
-                check_invariants=False,
-            ).coalesce()
+            with torch.sparse.check_sparse_tensor_invariants():
+                matrix = torch.sparse_coo_tensor(
+                    torch.from_numpy(np.stack([rows, taps.ravel()])),
+                    torch.as_tensor(values.ravel(), dtype=torch.float32),
+                    (n_out, n_in),
+                ).coalesce()
         self.register_buffer("matrix", matrix, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:

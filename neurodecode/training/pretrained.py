@@ -241,7 +241,16 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 f"{path} has format {header['format']}; this version reads up to {FORMAT}. Update "
                 f"neurodecode."
             )
-        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return header, copy_tensors(file)
+
+
+def copy_tensors(file: Any) -> dict[str, Tensor]:
+    """All tensors of an open file, by name.
+
+    Copied, because safetensors maps the file into memory: a file that shrinks later would take the
+    process with it.
+    """
+    return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
 
 
 @contextmanager

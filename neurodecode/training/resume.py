@@ -23,7 +23,7 @@ from torch import Tensor
 from neurodecode.core.errors import CheckpointError
 from neurodecode.results.store import writing
 from neurodecode.training.checkpoint import Tensors, decode, encode
-from neurodecode.training.pretrained import reading_tensors
+from neurodecode.training.pretrained import copy_tensors, reading_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def load_state(path: Path) -> State:
         header = json.loads((file.metadata() or {}).get("neurodecode", "{}"))
         if not isinstance(header, dict) or header.get("kind") != "training":
             raise CheckpointError(f"{path} is not the state of a training. {then}")
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = copy_tensors(file)
         if header.pop("digest", "") != _digest(header, tensors):
             raise ValueError("its digest is another")
         state: State = decode(header["state"], tensors)

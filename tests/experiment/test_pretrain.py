@@ -343,7 +343,7 @@ def test_the_command_goes_on_where_it_was_interrupted(
     with monkeypatch.context() as patch:
         patch.setattr("neurodecode.show.progress.Progress.moment", stop_at(8))
         assert say(patch, *words) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "newest state is kept; the same command goes on" in capsys.readouterr().err
     (run,) = Store(tmp_path / "runs").runs()
     assert not run.meta()["finished"]
     assert len(list((run.path / "resume").iterdir())) == 2

@@ -123,7 +123,7 @@ def test_contacts_stand_in_rows_inside_the_head() -> None:
 def test_neighbours_record_alike_and_far_contacts_do_not() -> None:
     data = SyntheticIEEG(n_subjects=1, n_sessions=1, duration=150, n_chans=(60, 60), contrast=0)
     truth = first(data)
-    r = np.corrcoef(truth.signal)
+    r = np.asarray(np.corrcoef(truth.signal))
     place = truth.patient.positions
     apart = np.linalg.norm(place[:, None] - place[None], axis=2)
     good = np.ones(60, bool)
