@@ -613,6 +613,9 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed: `neurodecode fit >&-`
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # until the end
+    # A thread of torch's that waits for another otherwise spins: where something else runs too, a
+    # training step of mvpformer took 17 s instead of 0.4 (two cores, one of them busy).
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         with _quiet_libraries():
             raise SystemExit(_status())

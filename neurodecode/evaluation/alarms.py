@@ -134,7 +134,7 @@ def choose_rule(
 
     Best is the largest sum of event F1 (any overlap) and the spans' kappa: the F1 alone would be
     perfect for an alarm without end where every five minutes hold an event. Of several that are as
-    good, the one with the shortest smoothing is taken, and the middle of its thresholds.
+    good, the one with the shortest smoothing is taken, and its lowest threshold.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def choose_rule(
         Where given, they are not chosen.
     """
     truth = find_events(spans, spans.truth)
-    best, tied = -np.inf, list[Rule]()
+    best, rule = -np.inf, Rule(0.5, 0.0)
     for seconds in _smoothings(spans.stride) if smoothing is None else (smoothing,):
         proba = smooth(spans, seconds)
         for bound in _thresholds(proba) if threshold is None else (threshold,):
@@ -153,10 +153,8 @@ def choose_rule(
             agreement = np.nan_to_num(kappa(spans.truth, positive))  # where all is one event
             score = round(count_events(truth, alarms).f1 + float(agreement), 9)
             if score > best:
-                best, tied = score, []
-            if score == best and (not tied or tied[0].smoothing == seconds):
-                tied.append(Rule(float(bound), float(seconds), len(truth)))
-    return tied[len(tied) // 2]
+                best, rule = score, Rule(float(bound), float(seconds), len(truth))
+    return rule
 
 
 def _smoothings(stride: float) -> list[float]:
@@ -166,7 +164,7 @@ def _smoothings(stride: float) -> list[float]:
 
 
 def _thresholds(proba: FloatArray) -> FloatArray:
-    """Between the values of probabilities, denser the fewer of them are above; ascending."""
+    """Half-way between values of probabilities, denser the fewer are above; ascending."""
     above = np.geomspace(1 / max(2, len(proba)), 0.5, N_THRESHOLDS)
     values = np.unique(np.r_[np.quantile(proba, 1 - above, method="lower"), proba.max()])
     return (values[1:] + values[:-1]) / 2 if len(values) > 1 else values

@@ -168,6 +168,8 @@ def resolve(
     """
     written = merge({}, own_choices(pipeline, sets, flags or {}))
     paradigm = written.setdefault("paradigm", paradigm)
+    if paradigm == "pretrain":
+        raise ConfigError("That pipeline is for `neurodecode pretrain`, which reads no labels.")
     if paradigm not in PARADIGMS:
         raise UnknownName("paradigm", str(paradigm), pipeline_names())
     defaults = read_pipeline(shared_folder("pipelines") / f"{paradigm}.toml")
@@ -183,6 +185,7 @@ def resolve(
     choices["data"]["dataset"] = as_list(choices["data"]["dataset"])
     choices["models"] = as_list(choices["models"])
     check_options(choose_pretrained, choices.get("pretrained", {}), where="[pretrained]")
+    _check_names(choices["models"])
     expand_modes(choices, named="models" in written)
     _check(choices)
     return _fill(choices)
@@ -301,9 +304,7 @@ def _check_paradigm(card: Card, paradigm: str) -> None:
 
 
 def _check(choices: Tree) -> None:
-    models = choices["models"] = as_list(choices["models"])
-    if not models or not all(isinstance(name, str) for name in models):
-        raise ConfigError(f"models = {models} names no decoder. Name one: --model csp_lda.")
+    models = choices["models"]
     for section in PLAIN:
         if choices.get(section):
             check_options(builder_of(section), choices[section], where=f"[{section}]")
@@ -323,6 +324,11 @@ def _check(choices: Tree) -> None:
     }.items():
         for name in names:
             check_once(f"{section}.{name}", choices[section].get(name))
+
+
+def _check_names(models: Sequence[Any]) -> None:
+    if not models or not all(isinstance(name, str) for name in models):
+        raise ConfigError(f"models = {models} names no decoder. Name one: --model csp_lda.")
 
 
 def _check_training(train: Mapping[str, Any]) -> None:

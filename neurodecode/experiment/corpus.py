@@ -16,7 +16,7 @@ from neurodecode.experiment.pretrain_choices import PARADIGM
 from neurodecode.preprocess.bad_channels import find_bad_channels
 from neurodecode.preprocess.chain import preprocess
 from neurodecode.recordings.bids import bids_dataset
-from neurodecode.recordings.cards import Card, find_card, local_files, open_dataset
+from neurodecode.recordings.cards import Card, find_card, local_files, open_dataset, population
 from neurodecode.recordings.load import Recording, load_recordings
 from neurodecode.recordings.montage import add_positions
 
@@ -53,6 +53,7 @@ class Source:
         return [
             {
                 "dataset": str(self.dataset.code),
+                "population": population(self.card, str(self.dataset.code)),
                 "card": self.card.name,
                 "subject": str(subject),
                 "role": "validation" if subject in self.held_out else "train",
@@ -104,7 +105,9 @@ def find_sources(choices: Tree) -> list[Source]:
     names = [card.name for card, *_ in opened]
     if len(set(names)) < len(names):
         raise ConfigError(f"Two of these cards have the same name ({', '.join(names)}). Rename.")
-    people = [(_pool(card, dataset), subjects) for card, dataset, _, subjects in opened]
+    people = [
+        (population(card, str(dataset.code)), subjects) for card, dataset, _, subjects in opened
+    ]
     chosen = choose_people(people, data["hold_out"], seed)
     sources = [
         Source(
@@ -146,13 +149,6 @@ def choose_people(
         order = sorted(map(str, subjects), key=lambda s: derive_seed(seed, "hold-out", pool, s))
         chosen |= {(pool, subject) for subject in order[:n]}
     return chosen
-
-
-def _pool(card: Card, dataset: Any) -> str:
-    """Where people of a data set come from: simulators make the same ones for every paradigm."""
-    if card.source.get("kind") == "synthetic":
-        return f"simulated with seed {dataset.seed}"
-    return str(dataset.code)
 
 
 def _open(card: Card, data_dir: str | None) -> Any:

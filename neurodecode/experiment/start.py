@@ -8,6 +8,7 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.core.options import keywords
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.models import BACKBONES, PRETRAINED, split_mode
+from neurodecode.recordings.cards import find_card, open_dataset, population
 
 logger = logging.getLogger(__name__)
 
@@ -128,9 +129,10 @@ def refuse_seen(choices: Mapping[str, Any], epochs: EpochSet) -> None:
     from neurodecode.training.transfer import read_start
 
     start = read_start(given["checkpoint"])
-    seen = {(entry["dataset"], entry["subject"]) for entry in start.seen}
+    seen = {(entry.get("population", entry["dataset"]), entry["subject"]) for entry in start.seen}
+    populations = _populations(choices)
     people = epochs.table[["dataset", "subject"]].drop_duplicates().itertuples(index=False)
-    both = [(dataset, subject) for dataset, subject in people if (dataset, subject) in seen]
+    both = [(d, subject) for d, subject in people if (populations.get(d, d), subject) in seen]
     if both:
         who = ", ".join(subject for _, subject in both[:12])
         raise ConfigError(
@@ -138,3 +140,11 @@ def refuse_seen(choices: Mapping[str, Any], epochs: EpochSet) -> None:
             f"({both[0][0]}: {who}{', ...' if len(both) > 12 else ''}), so a test on them would "
             f"not be one on unseen people. Choose others with --subjects, or give --allow-seen."
         )
+
+
+def _populations(choices: Mapping[str, Any]) -> dict[str, str]:
+    """Of simulated data sets, whose code says nothing of whom they share: code to population."""
+    cards = [find_card(name, paradigm=choices["paradigm"]) for name in choices["data"]["dataset"]]
+    simulated = [card for card in cards if card.source["kind"] == "synthetic"]
+    codes = [str(open_dataset(card).code) for card in simulated]
+    return {code: population(card, code) for code, card in zip(codes, simulated, strict=True)}

@@ -31,7 +31,7 @@ class Resample(nn.Module):
         else:
             taps, values = resampling_taps(n_in, rate_in, n_out, rate_out)
             rows = np.repeat(np.arange(n_out), taps.shape[1])
-            with torch.sparse.check_sparse_tensor_invariants():
+            with torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]
                 matrix = torch.sparse_coo_tensor(
                     torch.from_numpy(np.stack([rows, taps.ravel()])),
                     torch.as_tensor(values.ravel(), dtype=torch.float32),

@@ -45,6 +45,23 @@ class Card:
     choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+def population(card: Card, code: str) -> str:
+    """Where the people of a data set come from: the same number there is the same person.
+
+    Simulators make the same people for every paradigm.
+
+    Parameters
+    ----------
+    card
+        Of the data set.
+    code
+        Of the data set, as MOABB's objects have it.
+    """
+    if card.source.get("kind") == "synthetic":
+        return f"simulated with seed {card.source.get('arguments', {}).get('seed', 0)}"
+    return code
+
+
 def card_names() -> list[str]:
     """Names of the cards that come with the package."""
     return sorted(path.stem for path in shared_folder("datasets").glob("*.toml"))

@@ -251,10 +251,8 @@ def decode(code: Any, tensors: Tensors, built: Any = None) -> Any:
             return float(text)
         case {"scalar": inner}:
             return _decode_array(inner, tensors)[()]
-        case {"texts": _} | {"array": _}:
+        case {"texts": _} | {"array": _} | {"tensor": _}:
             return _decode_array(code, tensors)
-        case {"tensor": str(name)}:
-            return torch.as_tensor(tensors[name])
         case {"list": list(items)}:
             return [decode(v, tensors, _at(built, i)) for i, v in enumerate(items)]
         case {"tuple": list(items)}:
@@ -268,7 +266,9 @@ def decode(code: Any, tensors: Tensors, built: Any = None) -> Any:
     raise CheckpointError("it holds a kind of value that this version does not know.")
 
 
-def _decode_array(code: dict[str, Any], tensors: Tensors) -> NDArray[Any]:
+def _decode_array(code: dict[str, Any], tensors: Tensors) -> Any:
+    if "tensor" in code:
+        return torch.as_tensor(tensors[code["tensor"]])
     if "texts" in code:
         return np.array(code["texts"], dtype=code["dtype"]).reshape(code["shape"])
     return np.asarray(tensors[code["array"]], order="F" if code["order"] == "F" else "C")

@@ -18,7 +18,7 @@ from neurodecode.evaluation.alarms import (
     score_alarms,
 )
 from neurodecode.evaluation.detection import Rule, Spans, lay_out, score_spans
-from neurodecode.evaluation.runner import Job, Task, run_job
+from neurodecode.evaluation.runner import Job, Task, run_job, training_labels
 from neurodecode.evaluation.splits import Fold, make_folds
 from neurodecode.results.store import Run, load_rows
 from neurodecode.show.tables import run_document, show_run
@@ -84,7 +84,7 @@ def test_probabilities_that_are_all_too_high_need_a_high_threshold() -> None:
     assert score_spans(spans_of(e, proba), Rule(0.5, 0.0))["false_alarms_per_hour"] > 0
 
 
-def test_the_threshold_lies_in_the_middle_of_those_that_are_as_good() -> None:
+def test_the_threshold_lies_half_way_between_what_it_tells_apart() -> None:
     e = epochs(1)
     rule = choose_rule(spans_of(e, np.where(e.y == 1, 0.9, 0.1)))
     assert rule.threshold == pytest.approx(0.5)
@@ -194,6 +194,20 @@ def test_nothing_of_the_test_person_changes_the_rule(model: str) -> None:
     names = ("threshold", "smoothing", "threshold_events")
     assert [before[n] for n in names] == [after[n] for n in names]
     assert before["span_kappa"] != after["span_kappa"]
+
+
+def test_the_control_chooses_its_rule_on_the_labels_that_it_was_told() -> None:
+    e = epochs(4)
+    fold = make_folds(e)[0]
+    y, who = training_labels(e, fold, 0, shuffled=True, event=1)
+    decoder = Decoder("bandpower_lr", sfreq=SFREQ).fit(e.x[fold.train], y, who)
+    proba = decoder.predict_proba(e.x[fold.test])
+    told = score_alarms(HOW, decoder, e, fold, fitted=(e.x[fold.train], y, who), proba=proba)
+    changed = e.y.copy()
+    changed[fold.train] = 0
+    blind = replace(e, y=changed)
+    again = score_alarms(HOW, decoder, blind, fold, fitted=(e.x[fold.train], y, who), proba=proba)
+    assert told == again
 
 
 def test_a_planted_seizure_is_found() -> None:
