@@ -10,6 +10,7 @@ own; where there are fewer than three events, or nobody held out has one, the ru
 whole training side, and the row says so: ``threshold_events`` is 0.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,8 @@ from neurodecode.evaluation.splits import Fold
 from neurodecode.training.estimator import Decoder, choose_validation
 
 SMOOTHINGS = (0.0, 10.0, 20.0, 30.0)  # s; tried where none is given
-N_THRESHOLDS = 60  # tried where none is given
+N_THRESHOLDS = 50  # tried where none is given, and
+GRID = np.arange(1, 20) / 20
 N_PARTS = 3  # of the training people, for classical decoders; fewer people are not held out
 
 
@@ -121,40 +123,55 @@ def score_alarms(
         fresh = bool((y[held_out] == how.event).any())
         if not fresh:
             held_out, p = np.ones(len(y), dtype=bool), decoder.predict_proba(x)[:, how.event]
-        train = spans(fold.train[held_out], y[held_out], p)
+        of = groups[held_out]
+        train = [
+            spans(fold.train[held_out][of == one], y[held_out][of == one], p[of == one])
+            for one in np.unique(of)
+        ]
         rule = choose_rule(train, threshold=how.threshold, smoothing=how.smoothing)
         rule = rule if fresh else rule._replace(n_events=0)
     return score_spans(spans(fold.test, epochs.y[fold.test], proba[:, how.event]), rule)
 
 
 def choose_rule(
-    spans: Spans, *, threshold: float | None = None, smoothing: float | None = None
+    people: Sequence[Spans], *, threshold: float | None = None, smoothing: float | None = None
 ) -> Rule:
-    """The threshold and smoothing that are best for these spans.
+    """The threshold and smoothing that are best for these people in the mean.
 
-    Best is the largest sum of event F1 (any overlap) and the spans' kappa: the F1 alone would be
-    perfect for an alarm without end where every five minutes hold an event. Of several that are as
-    good, the one with the shortest smoothing is taken, and its lowest threshold.
+    Best is the largest sum of two means over people, event F1 (any overlap) and the kappa of spans.
+    The F1 alone would be perfect for an alarm without end where every five minutes hold an event;
+    and all spans in one heap would speak for those with the most alarms, while a run is about the
+    mean over people. Of several that are as good, the one with the shortest smoothing is taken,
+    and its lowest threshold.
 
     Parameters
     ----------
-    spans
-        With at least one event.
+    people
+        The spans of each, one of them with an event.
     threshold, smoothing
         Where given, they are not chosen.
     """
-    truth = find_events(spans, spans.truth)
+    truths = [find_events(spans, spans.truth) for spans in people]
     best, rule = -np.inf, Rule(0.5, 0.0)
-    for seconds in _smoothings(spans.stride) if smoothing is None else (smoothing,):
-        proba = smooth(spans, seconds)
-        for bound in _thresholds(proba) if threshold is None else (threshold,):
-            positive = proba >= bound
-            alarms = find_events(spans, positive, gap=GAP, longest=LONGEST)
-            agreement = np.nan_to_num(kappa(spans.truth, positive))  # where all is one event
-            score = round(count_events(truth, alarms).f1 + float(agreement), 9)
+    for seconds in _smoothings(people[0].stride) if smoothing is None else (smoothing,):
+        probas = [smooth(spans, seconds) for spans in people]
+        for bound in _thresholds(np.concatenate(probas)) if threshold is None else (threshold,):
+            scores = []
+            for spans, truth, proba in zip(people, truths, probas, strict=True):
+                alarms = find_events(spans, proba >= bound, gap=GAP, longest=LONGEST)
+                f1 = count_events(truth, alarms).f1
+                scores.append((f1, kappa(spans.truth, proba >= bound)))
+            score = round(sum(_mean_known(values) for values in zip(*scores, strict=True)), 9)
             if score > best:
-                best, rule = score, Rule(float(bound), float(seconds), len(truth))
+                n_events = sum(map(len, truths))
+                best, rule = score, Rule(float(bound), float(seconds), n_events)
     return rule
+
+
+def _mean_known(values: Sequence[float]) -> float:
+    """Mean of those that are numbers, as tables show it; 0 where none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else 0.0
 
 
 def _smoothings(stride: float) -> list[float]:
@@ -164,10 +181,14 @@ def _smoothings(stride: float) -> list[float]:
 
 
 def _thresholds(proba: FloatArray) -> FloatArray:
-    """Half-way between values of probabilities, denser the fewer are above; ascending."""
+    """Half-way between values of probabilities, denser the fewer are above, and a grid; ascending.
+
+    The values are dense where a rare event needs them to be. The grid is there for people whose
+    probabilities lie elsewhere than those of most.
+    """
     above = np.geomspace(1 / max(2, len(proba)), 0.5, N_THRESHOLDS)
     values = np.unique(np.r_[np.quantile(proba, 1 - above, method="lower"), proba.max()])
-    return (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
+    return np.unique(np.r_[(values[1:] + values[:-1]) / 2, GRID])
 
 
 def held_out_proba(

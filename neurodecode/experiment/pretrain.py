@@ -127,7 +127,14 @@ def pretrain(
         plan, backbone = make_pretrain_plan(choices)
         folder = resume_folder(Store(runs).run(plan.run_id))
         corpus = plan.corpus
-        pretrain_backbone(backbone, corpus.train, corpus.held_out, folder, **choices["train"])
+        pretrain_backbone(
+            backbone,
+            corpus.train,
+            corpus.held_out,
+            folder,
+            pretext=choices["pretext"],
+            **choices["train"],
+        )
         raise SystemExit(0)
     store = Store.open(runs)
     plan, backbone = make_pretrain_plan(choices, report)
@@ -150,6 +157,7 @@ def pretrain(
         on_start,
         on_moment,
         keep_curve,
+        choices["pretext"],
         **choices["train"],
     )
     _finish(run, plan, backbone, trained)

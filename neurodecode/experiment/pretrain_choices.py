@@ -91,7 +91,7 @@ def _builder_of(section: str) -> Callable[..., Any]:
     return builders[section]
 
 
-PRETRAINING = Schema(PLAIN, (*PLAIN, "model"), _builder_of)
+PRETRAINING = Schema(PLAIN, (*PLAIN, "model", "pretext"), _builder_of)
 
 
 def resolve_pretrain(
@@ -134,6 +134,7 @@ def resolve_pretrain(
             if parameter.default is not parameter.empty:
                 choices[section].setdefault(name, parameter.default)
     choices.setdefault("model", {})
+    choices.setdefault("pretext", {})
     return choices
 
 
@@ -161,6 +162,8 @@ def _check(choices: Tree) -> None:
         if not isinstance(options, dict):
             raise ConfigError(f"model.{name} = {options!r}: write model.NAME.OPTION = value.")
         check_options(BACKBONES.get(name), options, where=f"[model.{name}]")
+    if pretext := choices.get("pretext"):
+        check_options(BACKBONES.get(models[0]).pretext, pretext, where="[pretext]")  # type: ignore[attr-defined]
     names = as_list(choices["data"]["dataset"])
     if not names:
         raise ConfigError("data.dataset is empty. Name a data set: --dataset synthetic.")

@@ -129,10 +129,19 @@ def refuse_seen(choices: Mapping[str, Any], epochs: EpochSet) -> None:
     from neurodecode.training.transfer import read_start
 
     start = read_start(given["checkpoint"])
-    seen = {(entry.get("population", entry["dataset"]), entry["subject"]) for entry in start.seen}
+    seen = {
+        (entry[name], entry["subject"])
+        for entry in start.seen
+        for name in ("dataset", "population")
+        if name in entry
+    }
     populations = _populations(choices)
     people = epochs.table[["dataset", "subject"]].drop_duplicates().itertuples(index=False)
-    both = [(d, subject) for d, subject in people if (populations.get(d, d), subject) in seen]
+    both = [
+        (dataset, subject)
+        for dataset, subject in people
+        if {(dataset, subject), (populations.get(dataset, dataset), subject)} & seen
+    ]
     if both:
         who = ", ".join(subject for _, subject in both[:12])
         raise ConfigError(
@@ -145,6 +154,6 @@ def refuse_seen(choices: Mapping[str, Any], epochs: EpochSet) -> None:
 def _populations(choices: Mapping[str, Any]) -> dict[str, str]:
     """Of simulated data sets, whose code says nothing of whom they share: code to population."""
     cards = [find_card(name, paradigm=choices["paradigm"]) for name in choices["data"]["dataset"]]
-    simulated = [card for card in cards if card.source["kind"] == "synthetic"]
+    simulated = [card for card in cards if card.simulated]
     codes = [str(open_dataset(card).code) for card in simulated]
     return {code: population(card, code) for code, card in zip(codes, simulated, strict=True)}

@@ -57,8 +57,9 @@ def population(card: Card, code: str) -> str:
     code
         Of the data set, as MOABB's objects have it.
     """
-    if card.source.get("kind") == "synthetic":
-        return f"simulated with seed {card.source.get('arguments', {}).get('seed', 0)}"
+    kind = card.source.get("kind")
+    if kind in ("synthetic", "synthetic_ieeg"):
+        return f"{kind}, seed {card.source.get('arguments', {}).get('seed', 0)}"
     return code
 
 

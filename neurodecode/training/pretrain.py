@@ -2,11 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -95,6 +95,7 @@ def pretrain_backbone(
     on_start: Callable[[int], None] = lambda step: None,
     on_moment: Callable[[Moment], None] = lambda moment: None,
     on_validation: Callable[[Sequence[Row]], None] = lambda rows: None,
+    pretext: Mapping[str, Any] | None = None,
     *,
     steps: int | None = None,
     epochs: float | None = None,
@@ -136,6 +137,8 @@ def pretrain_backbone(
     on_start, on_moment, on_validation
         Called with the step at which it begins or goes on; every `log_every` steps; and after each
         validation with all rows so far.
+    pretext
+        Options of the backbone's own task, such as ``mask_ratio`` of deeperbrain.
     steps, epochs, minutes
         When it is over, whichever comes first; the learning rate falls towards it. An epoch is as
         many windows as fit into the training recordings. Minutes are of training, before and after
@@ -209,7 +212,7 @@ def pretrain_backbone(
     with own_random_state(on):
         torch.manual_seed(derive_seed(seed, "pretext"))
         module = PretrainModule(
-            backbone.pretext().train(),
+            cast(Any, backbone).pretext(**(pretext or {})).train(),
             limits,
             lr=lr,
             weight_decay=weight_decay,

@@ -76,7 +76,7 @@ def test_probabilities_that_are_all_too_high_need_a_high_threshold() -> None:
     e = epochs(2)
     rng = np.random.default_rng(0)
     proba = np.where(e.y == 1, 0.97, 0.9) + rng.uniform(-0.02, 0.02, len(e))
-    rule = choose_rule(spans_of(e, proba))
+    rule = choose_rule([spans_of(e, proba)])
     assert 0.91 < rule.threshold < 0.96
     assert (rule.smoothing, rule.n_events) == (STRIDE, 4)
     scores = score_spans(spans_of(e, proba), rule)
@@ -84,10 +84,10 @@ def test_probabilities_that_are_all_too_high_need_a_high_threshold() -> None:
     assert score_spans(spans_of(e, proba), Rule(0.5, 0.0))["false_alarms_per_hour"] > 0
 
 
-def test_the_threshold_lies_half_way_between_what_it_tells_apart() -> None:
+def test_the_threshold_lies_between_what_it_tells_apart() -> None:
     e = epochs(1)
-    rule = choose_rule(spans_of(e, np.where(e.y == 1, 0.9, 0.1)))
-    assert rule.threshold == pytest.approx(0.5)
+    rule = choose_rule([spans_of(e, np.where(e.y == 1, 0.9996, 0.9992))])
+    assert rule.threshold == pytest.approx(0.9994)
 
 
 def test_single_spans_of_noise_are_smoothed_away() -> None:
@@ -95,10 +95,10 @@ def test_single_spans_of_noise_are_smoothed_away() -> None:
     proba = np.where(e.y == 1, 0.8, 0.1)
     proba[np.random.default_rng(1).choice(np.flatnonzero(e.y == 0), 40, replace=False)] = 1.0
     s = spans_of(e, proba)
-    rule = choose_rule(s)
+    rule = choose_rule([s])
     assert rule.smoothing >= 10
     assert (
-        score_spans(s, rule)["event_f1"] > score_spans(s, choose_rule(s, smoothing=0))["event_f1"]
+        score_spans(s, rule)["event_f1"] > score_spans(s, choose_rule([s], smoothing=0))["event_f1"]
     )
 
 
@@ -109,21 +109,30 @@ def test_an_alarm_without_end_is_not_chosen_where_seizures_are_dense() -> None:
     proba[e.y == 1] += 0.4
     s = spans_of(e, proba)
     assert score_spans(s, Rule(-1.0, 0.0))["event_f1"] == 1
-    positive = s.proba >= choose_rule(s).threshold
+    positive = s.proba >= choose_rule([s]).threshold
     assert positive.mean() < 0.3
+
+
+def test_the_rule_is_for_the_mean_person_not_for_the_one_with_the_most_recordings() -> None:
+    """Two people need 0.5, and a third, with ten times their recordings, 0.9."""
+    few, many = epochs(1), epochs(1, 10)
+    plain = spans_of(few, np.where(few.y == 1, 0.8, 0.1))
+    loud = spans_of(many, np.where(many.y == 1, 0.95, 0.85))
+    assert choose_rule([plain, plain, loud]).threshold < 0.8
+    assert choose_rule([loud]).threshold == pytest.approx(0.9)
 
 
 def test_what_is_given_is_not_chosen() -> None:
     e = epochs(2)
     s = spans_of(e, np.where(e.y == 1, 0.9, 0.1))
-    assert choose_rule(s, threshold=0.3).threshold == 0.3
-    assert choose_rule(s, smoothing=20.0).smoothing == 20.0
+    assert choose_rule([s], threshold=0.3).threshold == 0.3
+    assert choose_rule([s], smoothing=20.0).smoothing == 20.0
 
 
 def test_recordings_that_are_all_seizure_have_a_rule() -> None:
     e = epochs(1)
     s = spans_of(replace(e, y=np.ones_like(e.y)), np.full(len(e), 0.7))
-    assert choose_rule(s).threshold <= 0.7
+    assert choose_rule([s]).threshold <= 0.7
 
 
 def test_classical_decoders_are_held_out_by_person() -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from neurodecode.core.errors import ConfigError, UnknownName
 from neurodecode.core.places import shared_folder
-from neurodecode.experiment.choices import parse_value, read_pipeline, resolve, to_toml
+from neurodecode.experiment.choices import paradigm_of, parse_value, read_pipeline, resolve, to_toml
 from neurodecode.experiment.denoise_choices import resolve_denoise
+from neurodecode.experiment.pretrain_choices import resolve_pretrain
 from neurodecode.recordings.cards import PARADIGMS, card_names, find_card
 
 PIPELINES = sorted(shared_folder("pipelines").rglob("*.toml"))
@@ -24,6 +25,8 @@ def test_every_pipeline_file_resolves_and_opens_with_its_question(path: Path) ->
     assert "?" in path.read_text().split("\n\n")[0]
     if path.stem == "denoise":
         resolve_denoise(pipeline=path)
+    elif paradigm_of("mi", pipeline=path) == "pretrain":
+        resolve_pretrain(pipeline=path)
     else:
         resolve(path.stem if path.stem in PARADIGMS else "mi", pipeline=path)
 
