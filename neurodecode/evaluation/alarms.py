@@ -4,10 +4,11 @@ Decoders are trained on classes that weigh alike, and in a recording seizures ar
 of one half floods it with alarms. The threshold, and how long probabilities are smoothed, are
 chosen on windows of the training side that the decoder was not fitted to, never on those of a test
 person. Such windows of a net are its validation people, who chose its epoch too. A classical
-decoder has none, and is fitted again to two thirds of the training people at a time. Where there
-are fewer than three people, parts of their recordings stand for them, each with an event of its
-own; where there are fewer than three events, or nobody held out has one, the rule is chosen on the
-whole training side, and the row says so: ``threshold_events`` is 0.
+decoder has none, nor has a probe, whose head is fitted to those people too in the end; both are
+fitted again to two thirds of the training people at a time. Where there are fewer than three
+people, parts of their recordings stand for them, each with an event of its own; where there are
+fewer than three events, or nobody held out has one, the rule is chosen on the whole training side,
+and the row says so: ``threshold_events`` is 0.
 """
 
 import math
@@ -39,12 +40,13 @@ from neurodecode.evaluation.detection import (
     smooth,
 )
 from neurodecode.evaluation.splits import Fold
+from neurodecode.models import FROZEN, split_mode
 from neurodecode.training.estimator import Decoder, choose_validation
 
 SMOOTHINGS = (0.0, 10.0, 20.0, 30.0)  # s; tried where none is given
 N_THRESHOLDS = 50  # tried where none is given, and
 GRID = np.arange(1, 20) / 20
-N_PARTS = 3  # of the training people, for classical decoders; fewer people are not held out
+N_PARTS = 3  # of the training people, for classical decoders and probes; fewer are not held out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +211,7 @@ def held_out_proba(
     held_out, proba = np.zeros(len(y), dtype=bool), np.zeros(len(y))
     if len(np.unique(groups)) < N_PARTS:
         return held_out, proba[held_out]
-    if isinstance(decoder.model_, nn.Module):
+    if isinstance(decoder.model_, nn.Module) and split_mode(decoder.model)[1] not in FROZEN:
         held_out = choose_validation(y.astype(np.intp), groups, decoder.seed)
         return held_out, decoder.predict_proba(x[held_out])[:, event]
     for fitted, left_out in GroupKFold(N_PARTS).split(x, y, groups):

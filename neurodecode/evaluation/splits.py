@@ -226,6 +226,10 @@ def _cannot(epochs: EpochSet, protocol: str, n_folds: int | None, reason: str) -
         "cross-dataset": "Give two data sets: --dataset first,second.",
         "within-session": "Give fewer folds with --set evaluation.n_folds=2.",
     }[protocol]
+    session = ["dataset", "subject", "session"]
+    n_events = table[[*session, "run", "block"]].drop_duplicates().groupby(session).size()
+    if protocol == "within-session" and n_events.min() < 2:
+        advice = "A session with one event has no second side: use --protocol cross-session."
     if protocol == "cross-subject" and n_folds and table["subject"].nunique() > 1:
         advice = "Give fewer folds than subjects with --set evaluation.n_folds=..."
     return (

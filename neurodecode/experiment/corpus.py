@@ -204,8 +204,8 @@ def read_corpus(
         notes += tally.words(train[name], held_out[name])
     if not any(train.values()):
         raise SignalError(
-            f"No recording to learn from holds a window of {n_times / sfreq:g} s. Shorten "
-            f"train.window, or choose other data sets."
+            f"No recording to learn from holds a window of {n_times / sfreq:g} s of the channels "
+            f"asked for. Shorten train.window, or choose other channels or data sets."
         )
     return Corpus(train=train, held_out=held_out, notes=notes, digest=_digest(train, held_out))
 

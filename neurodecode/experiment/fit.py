@@ -88,7 +88,7 @@ def build_models(choices: Tree, spec: TaskSpec) -> dict[str, int]:
         classical = isinstance(model, BaseEstimator)
         counts[word] = 0 if classical else sum(p.numel() for p in model.parameters())
     for notice in filter(None, notices):
-        logger.warning(notice)
+        logger.warning("%s", notice.strip())
     return counts
 
 

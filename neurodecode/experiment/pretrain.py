@@ -234,10 +234,13 @@ def _build(choices: Tree) -> Any:
 
 def _key(choices: Tree, corpus: Corpus) -> str:
     name = choices["models"][0]
-    usual = {key: p.default for key, p in keywords(BACKBONES.get(name)).items()}
+    backbone = BACKBONES.get(name)
+    usual = {key: p.default for key, p in keywords(backbone).items()}
+    of_task = {key: p.default for key, p in keywords(backbone.pretext).items()}  # type: ignore[attr-defined]
     words = {
         "model": name,
         "options": {**usual, **choices["model"].get(name, {})},
+        "pretext": {**of_task, **choices["pretext"]},
         "train": {k: v for k, v in choices["train"].items() if k not in WHERE},
         "data": corpus.digest,
         "versions": library_versions(),

@@ -54,8 +54,8 @@ def expand_modes(choices: Tree, *, named: bool) -> None:
     Raises
     ------
     ConfigError
-        If there is no checkpoint where one is needed, it is of another model, or an option differs
-        from the checkpoint's.
+        If there is no checkpoint where one is needed, it is of another model, an option differs
+        from the checkpoint's, or adapters have no rank.
     CheckpointError
         If the file is not one.
     """
@@ -65,11 +65,15 @@ def expand_modes(choices: Tree, *, named: bool) -> None:
     if path is None:
         lacking = [w for w in words if split_mode(w)[1] in PRETRAINED]
         if lacking or given:
+            without = "" if lacking else " Without one, a mode is part of a name: mvpformer+random."
             raise ConfigError(
                 f"{lacking[0] if lacking else '[pretrained]'} lacks a checkpoint to start from. "
-                f"Give --from CHECKPOINT; `neurodecode pretrain` makes one."
+                f"Give --from CHECKPOINT; `neurodecode pretrain` makes one.{without}"
             )
+        choices["models"] = [w.removesuffix("+scratch") for w in words]
         return
+    if given.get("lora_rank", 1) < 1:
+        raise ConfigError(f"pretrained.lora_rank = {given['lora_rank']} must be 1 or more.")
     from neurodecode.training.transfer import read_start  # here: it takes torch
 
     start = read_start(path)

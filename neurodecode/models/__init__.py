@@ -37,6 +37,9 @@ MODES = {
 PRETRAINED = ("probe", "lora", "finetune")
 """Modes that start from a pretrained backbone."""
 
+FROZEN = ("random", "probe")
+"""Modes that fit the head alone, in the end to the windows too that chose its penalty."""
+
 
 def split_mode(word: str) -> tuple[str, str]:
     """Name and mode of a decoder: "mvpformer+probe" to ("mvpformer", "probe").

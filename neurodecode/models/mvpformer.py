@@ -459,4 +459,14 @@ def mvpformer(
         dropout=dropout,
         published=published,
     )
-    return FoundationDecoder(backbone, spec, pool=pool)
+    decoder = FoundationDecoder(backbone, spec, pool=pool)
+    if geometry == "auto" and not published and not _all_known(spec):
+        decoder.notice += (
+            " mvpformer: electrodes without a position, or of several montages, are told apart by "
+            "their place in the array."
+        )
+    return decoder
+
+
+def _all_known(spec: TaskSpec) -> bool:
+    return spec.positions is not None and all(map(math.isfinite, sum(spec.positions, ())))

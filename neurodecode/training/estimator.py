@@ -355,7 +355,8 @@ def _refuse_absent(model: Any, name: str, absent: NDArray[np.bool_]) -> None:
         n_present = (~absent).sum(axis=1)
         raise FitError(
             f"{name} takes the same channels in every window, and these have {n_present.min()} to "
-            f"{n_present.max()}. Use a decoder for any montage, such as mvpformer or bandpower_lr."
+            f"{n_present.max()} of {absent.shape[1]}. Use a decoder for any montage, such as "
+            f"mvpformer or bandpower_lr."
         )
     if absent.all(axis=1).any():
         raise SignalError(f"Window {absent.all(axis=1).argmax()} has no channel at all. Drop it.")

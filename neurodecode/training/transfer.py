@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from neurodecode.core.errors import CheckpointError
+from neurodecode.models import FROZEN
 from neurodecode.nn.foundation import FoundationDecoder
 from neurodecode.nn.lora import add_lora, merge_lora
 from neurodecode.training.net import choose_device, fit_net
@@ -75,8 +76,8 @@ def fit_transfer(
         As `fit_net` gives it; and how many numbers were trained.
     """
     device = choose_device(train.get("device", "auto"))
-    probe = fit_probe(net, x, y, x_val, y_val, device, final=mode in ("probe", "random"))
-    if mode in ("probe", "random"):
+    probe = fit_probe(net, x, y, x_val, y_val, device, final=mode in FROZEN)
+    if mode in FROZEN:
         return probe, sum(p.numel() for p in net.head.parameters())
     options = {**train, "lr": train.get("lr") or LR[mode]}
     if mode == "lora":

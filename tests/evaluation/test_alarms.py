@@ -159,6 +159,16 @@ def test_nets_are_held_out_by_their_validation_people() -> None:
     np.testing.assert_array_equal(proba, decoder.predict_proba(x[held_out])[:, 1])
 
 
+def test_probes_are_fitted_again_because_their_heads_saw_the_validation_people() -> None:
+    e = epochs(3)
+    options = {"sfreq": SFREQ, "segment": 1.0}
+    decoder = Decoder("mvpformer+random", sfreq=SFREQ, options=options)
+    decoder.fit(e.x, e.y, groups=people(e))
+    held_out, proba = held_out_proba(decoder, e.x, e.y, people(e), 1)
+    assert held_out.all()
+    assert not np.allclose(proba, decoder.predict_proba(e.x)[:, 1], atol=1e-3)
+
+
 def test_people_stand_for_themselves_and_few_of_them_for_their_seizures() -> None:
     e = epochs(3)
     assert groups_to_hold_out(e.table, e.y == 1, people(e)).tolist() == people(e).tolist()

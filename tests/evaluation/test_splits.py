@@ -113,6 +113,7 @@ def test_from_past_to_future_trains_on_the_past_only() -> None:
         ("cross-session", epochs(n_sessions=1), "It takes subjects with two sessions"),
         ("cross-dataset", epochs(n_subjects=2), "Give two data sets"),
         ("within-session", epochs(n=3, blocks=3), "Give fewer folds"),
+        ("within-session", epochs(n=9, blocks=1), "one event has no second side"),
     ],
 )
 def test_what_cannot_be_split_is_refused(protocol: str, e: EpochSet, words: str) -> None:

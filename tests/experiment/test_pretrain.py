@@ -268,7 +268,7 @@ def test_recordings_too_short_for_a_window_are_left_out(
     cards: list[str], facts: dict[str, Any]
 ) -> None:
     facts["seconds"] = 1.5
-    with pytest.raises(SignalError, match="holds a window of 2 s. Shorten train.window"):
+    with pytest.raises(SignalError, match="holds a window of 2 s of the channels asked for"):
         read(choose(cards))
 
 
@@ -282,6 +282,14 @@ def test_a_key_follows_what_changes_the_weights(cards: list[str], facts: dict[st
     others = [key(change) for change in changes]
     facts["seconds"] = 20
     assert len({usual, *others, key()}) == 6
+
+
+def test_a_key_follows_the_options_of_the_pretext(cards: list[str]) -> None:
+    def key(*sets: str) -> str:
+        choices = choose(cards, *sets, models=["deeperbrain"])
+        return make_pretrain_plan(choices)[0].key
+
+    assert key() == key("pretext.mask_ratio=0.5") != key("pretext.mask_ratio=0.9")
 
 
 def test_a_run_keeps_the_backbone_its_curve_and_whom_it_saw(

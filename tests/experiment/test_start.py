@@ -65,6 +65,10 @@ def test_modes_are_words_in_the_place_of_the_model(card: Path, start: Path) -> N
     assert mixed["models"] == ["mvpformer+lora"]
 
 
+def test_scratch_is_the_decoder_itself(card: Path) -> None:
+    assert chosen(card, models=["mvpformer+scratch"])["models"] == ["mvpformer"]
+
+
 def test_the_choices_of_a_run_say_the_same_again(card: Path, start: Path, tmp_path: Path) -> None:
     first = chosen(card, pretrained__checkpoint=str(start), pretrained__mode=["probe", "lora"])
     (tmp_path / "again.toml").write_text(to_toml(first))
@@ -122,6 +126,10 @@ def test_nobody_is_tested_whom_the_backbone_has_seen(
 def test_what_cannot_start(card: Path, start: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mvpformer\+probe lacks a checkpoint to start from"):
         chosen(card, models=["mvpformer+probe"])
+    with pytest.raises(ConfigError, match=r"Without one, a mode is part of a name: mvpformer\+ran"):
+        chosen(card, pretrained__mode=["random"])
+    with pytest.raises(ConfigError, match="lora_rank = 0 must be 1 or more"):
+        chosen(card, pretrained__checkpoint=str(start), pretrained__lora_rank=0)
     with pytest.raises(ConfigError, match="csp_lda has no backbone, so it cannot be csp_lda"):
         chosen(card, models=["csp_lda+random"])
     with pytest.raises(UnknownName, match="No mode of a decoder is called 'prob'"):

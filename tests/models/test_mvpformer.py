@@ -21,6 +21,7 @@ from neurodecode.models.mvpformer_weights import (
     read_published,
 )
 from neurodecode.nn.lora import add_lora, count_lora
+from neurodecode.recordings.synthetic import Synthetic
 
 TINY = {"segment_len": 128, "d_model": 128, "n_layers": 4, "n_heads": 4, "n_head_kv": 2}
 SMALL = {"segment_len": 2560, "d_model": 768, "n_layers": 12, "n_heads": 12, "n_head_kv": 4}
@@ -360,3 +361,34 @@ def test_the_hub_is_asked_through_braindecode(
     monkeypatch.setattr(peers, "from_pretrained", offline)
     with pytest.raises(CheckpointError, match=r"OSError: We couldn't connect\)\. Install"):
         read_published("braindecode/some-net", ours)
+
+
+def test_the_next_segment_of_an_unseen_person_is_predicted_better_than_by_copying() -> None:
+    def windows(subject: int) -> Tensor:
+        dataset = Synthetic(
+            paradigm="state",
+            n_subjects=3,
+            n_sessions=1,
+            n_trials=4,
+            sfreq=64.0,
+            artifacts=False,
+            cache=False,
+        )
+        (runs,) = dataset.get_data([subject])[subject].values()
+        x = torch.as_tensor(1e6 * next(iter(runs.values())).get_data("eeg"), dtype=torch.float32)
+        n = x.shape[1] // 256
+        return x[:8, : 256 * n].view(8, n, 256).transpose(0, 1)
+
+    torch.manual_seed(0)
+    pretext = MVPFormerBackbone(sfreq=64.0, segment=0.5, dropout=0.0).pretext()
+    optimizer = torch.optim.AdamW(pretext.parameters(), lr=2e-3)
+    learned, unseen = torch.cat([windows(1), windows(2)]), windows(3)
+    for step in range(30):
+        order = torch.randperm(len(learned))[:8]
+        optimizer.zero_grad()
+        pretext(learned[order], None, None, torch.Generator().manual_seed(step))["loss"].backward()
+        optimizer.step()
+    with torch.no_grad():
+        said = pretext.eval()(unseen[:16], None, None, torch.Generator().manual_seed(0))
+    assert said["loss"] < said["copy_loss"]
+    assert said["accuracy"] > 2 * said["copy_accuracy"]
