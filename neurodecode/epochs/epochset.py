@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import SignalError
 from neurodecode.core.spec import TaskSpec
 
+FAR = 0.02  # m: caps shift by less
 TABLE = ("dataset", "subject", "session", "run", "onset", "block")
 
 
@@ -106,7 +107,8 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
         "same": all must have the same channels (in any order). "common": those that all have.
         "any": where they differ, each set keeps its own, followed by channels of NaN up to the
         largest number: absent channels. Names are then numbers, and no position is kept. Where
-        they do not differ, as "same".
+        they do not differ, as "same". Implants may have the same names at other places: from 2 cm
+        on, they differ.
 
     Raises
     ------
@@ -128,7 +130,7 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
                 f"{', '.join(other.classes)}; {_who(first)} has {first.x.shape[2]} and "
                 f"{', '.join(first.classes)}. Set epochs.window and data.events for both."
             )
-    if channels == "any" and any(set(s.ch_names) != set(first.ch_names) for s in sets):
+    if channels == "any" and not all(_same_montage(first, s) for s in sets[1:]):
         return _pad(sets)
     names = _common_channels(sets) if channels == "common" else first.ch_names
     for other in sets:
@@ -149,6 +151,17 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
         ch_names=tuple(names),
         positions=_mean_positions([s.positions for s in ready]),
     )
+
+
+def _same_montage(one: EpochSet, other: EpochSet) -> bool:
+    """Whether channels have the same names, in any order, at about the same places."""
+    if set(one.ch_names) != set(other.ch_names):
+        return False
+    if one.positions is None or other.positions is None:
+        return True
+    there = other.positions[[other.ch_names.index(name) for name in one.ch_names]]
+    apart = np.linalg.norm(one.positions - there, axis=1)
+    return not (apart >= FAR).any()
 
 
 def _pad(sets: Sequence[EpochSet]) -> EpochSet:

@@ -27,6 +27,7 @@ from neurodecode.evaluation.alarms import Detection, groups_to_hold_out, score_a
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
 from neurodecode.evaluation.metrics import score_all
 from neurodecode.evaluation.splits import Fold
+from neurodecode.models import BACKBONES, split_mode
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
 from neurodecode.training import checkpoint
@@ -266,6 +267,10 @@ def run_job(
         seed=job.seed,
     )
     event = None if task.detection is None else task.detection.event
+    if job.align != "none" and split_mode(job.model)[0] in BACKBONES.names():
+        # Alignment leaves windows without a unit; what is pretrained knows microvolts.
+        scale = _microvolts(epochs.x[fold.train])
+        x_train, x_test = x_train * scale, x_test * scale
     y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled, event=event)
     start = time.perf_counter()
     try:
@@ -313,6 +318,11 @@ def run_job(
     checkpoint.save(decoder, run.checkpoint_file(job.key))
     run.write_fold(row, predictions_table(epochs, fold, proba))
     return row
+
+
+def _microvolts(x: NDArray[np.float32]) -> np.float32:
+    """Root mean square of windows, (n_epochs, n_chans, n_times)."""
+    return np.float32(np.sqrt(np.square(x, dtype=np.float64).mean()))
 
 
 def training_labels(

@@ -81,15 +81,17 @@ def load_data(
     )
 
 
-def count_subjects(choices: Mapping[str, Any]) -> int:
-    """Subjects of all chosen data sets; no recording is read."""
-    data, n = choices["data"], 0
+def find_people(choices: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Data set and subject of everybody, as in the table of the windows; nothing is read."""
+    data = choices["data"]
+    people: list[tuple[str, str]] = []
     for name in data["dataset"]:
         card = find_card(name, paradigm=choices["paradigm"])
         with local_files(card, data["data_dir"]):
             dataset = open_dataset(card, data_dir=data["data_dir"])
-            n += len(subjects_of(dataset, data["subjects"]))
-    return n
+            chosen = subjects_of(dataset, data["subjects"])
+            people += [(str(dataset.code), str(subject)) for subject in chosen]
+    return people
 
 
 def subjects_of(dataset: Any, wanted: Sequence[int | str] | None) -> list[Any]:

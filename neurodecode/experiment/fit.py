@@ -19,7 +19,7 @@ from neurodecode.evaluation.cleaning import CleanWord, Continuous, training_part
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import make_folds
 from neurodecode.experiment.choices import Tree, to_toml
-from neurodecode.experiment.data import Report, count_subjects, load_data, load_epochs
+from neurodecode.experiment.data import Report, find_people, load_data, load_epochs
 from neurodecode.experiment.start import refuse_seen, start_key
 from neurodecode.models import MODELS, split_mode
 from neurodecode.recordings.cards import find_card
@@ -51,6 +51,8 @@ class Plan:
         In the order in which they are done.
     n_params
         Trainable parameters of each decoder.
+    seen
+        People whom a pretrained backbone has seen, where they may be tested.
     """
 
     choices: Tree
@@ -58,6 +60,7 @@ class Plan:
     data: str
     jobs: list[Job]
     n_params: dict[str, int]
+    seen: list[str]
 
     @property
     def run_id(self) -> str:
@@ -145,7 +148,8 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         order=evaluation["order"],
         slide=choices["epochs"]["slide"],
     )
-    refuse_seen(choices, epochs)
+    people = epochs.table[["dataset", "subject"]].drop_duplicates().itertuples(index=False)
+    seen = refuse_seen(choices, ((dataset, subject) for dataset, subject in people))
     build_cleaners(choices)
     for word in clean:
         if continuous is not None and word != "none" and not CleanWord.parse(word).own:
@@ -198,7 +202,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
     jobs.sort(
         key=lambda job: (order[job.fold.name], clean.index(job.clean), align.index(job.align))
     )
-    return Plan(choices=choices, task=task, data=data, jobs=jobs, n_params=n_params)
+    return Plan(choices=choices, task=task, data=data, jobs=jobs, n_params=n_params, seen=seen)
 
 
 def _detection(choices: Tree, epochs: EpochSet) -> Detection | None:
@@ -271,6 +275,7 @@ def fit(
         "n_windows": len(plan.task.epochs),
         "simulated": plan.task.simulated,
         "contaminated": plan.task.contaminated,
+        "seen": plan.seen,
         "data": plan.data,
         "folds": [job.key for job in plan.jobs],
         **environment(),
@@ -305,9 +310,10 @@ def preview(choices: Tree, *, report: Report = lambda words, done, total: None) 
         Facts of the windows, parameters of each decoder, and the number of fits where the
         protocol fixes it before all recordings are read.
     """
+    people = find_people(choices)
+    refuse_seen(choices, people)
     epochs = load_epochs(choices, n_subjects=1, report=report)
-    spec = epochs.spec
-    n_subjects = count_subjects(choices)
+    spec, n_subjects = epochs.spec, len(people)
     facts: dict[str, Any] = {
         "dataset": "+".join(_dataset_names(choices)),
         "simulated": any(card.simulated for card in _cards(choices)),

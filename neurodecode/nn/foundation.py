@@ -152,6 +152,11 @@ class FoundationDecoder(nn.Module):
         here = ~x[:, :, 0].isnan()
         if bool(here.all()):
             return self._pooled(self.tokens(x))
+        if self.pool == "channels":
+            raise SignalError(
+                "pool='channels' needs the same channels in all windows, and some are absent here. "
+                "Take pool='mean' or 'last'."
+            )
         n_here = here.sum(dim=1)
         first = here == (torch.arange(x.shape[1], device=x.device) < n_here[:, None])
         if not bool(first.all()):
@@ -160,9 +165,7 @@ class FoundationDecoder(nn.Module):
         features = x.new_empty(len(x), self.head.linear.in_features)
         for n in torch.unique(n_here).tolist():
             alike = n_here == n
-            part = self._pooled(self.tokens(x[alike, :n]))
-            n_lacking = features.shape[1] - part.shape[1]
-            features[alike] = nn.functional.pad(part, (0, n_lacking)).to(x.dtype)
+            features[alike] = self._pooled(self.tokens(x[alike, :n])).to(x.dtype)
         return features
 
     def _pooled(self, tokens: Tensor, present: Tensor | None = None) -> Tensor:

@@ -160,6 +160,7 @@ def _facts_and_rows(
         "run": str(run.path),
         "simulated": bool(meta.get("simulated")),
         "contaminated": rows["contaminated"].iloc[0],
+        "seen": meta.get("seen", []),
         "paradigm": meta.get("paradigm"),
         "dataset": meta.get("dataset"),
         "protocol": meta.get("protocol"),
@@ -179,6 +180,8 @@ def _headline(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
     data = f"{facts['dataset']}{' (SIMULATED recordings)' if facts['simulated'] else ''}"
     if facts["contaminated"]:
         data += f", CONTAMINATED ({facts['contaminated']})"
+    if facts["seen"]:
+        data += f", TESTED ON {len(facts['seen'])} PEOPLE SEEN IN PRETRAINING"
     control = ", CONTROL: training labels shuffled" if facts["labels"] == "shuffled" else ""
     first = rows.iloc[0]
     return (

@@ -119,7 +119,8 @@ def test_nobody_is_tested_whom_the_backbone_has_seen(
     line = rf"pretrained on 1 of these people \({row['dataset']}: {row['subject']}\).*--allow-seen"
     with pytest.raises(ConfigError, match=line):
         make_plan(chosen(card, pretrained__checkpoint=str(path)), loaded)
-    make_plan(chosen(card, pretrained__checkpoint=str(path), pretrained__allow_seen=True), loaded)
+    allowed = chosen(card, pretrained__checkpoint=str(path), pretrained__allow_seen=True)
+    assert make_plan(allowed, loaded).seen == [f"{row['dataset']} {row['subject']}"]
     make_plan(chosen(card, pretrained__checkpoint=str(path), pretrained__mode=["random"]), loaded)
 
 

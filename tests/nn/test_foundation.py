@@ -32,7 +32,7 @@ def spec(n_chans: int = 4, n_times: int = 200, sfreq: float = 100.0) -> TaskSpec
     return TaskSpec(ch_names=names, n_times=n_times, sfreq=sfreq, n_outputs=3)
 
 
-@pytest.mark.parametrize("pool", ["last", "mean", "channels"])
+@pytest.mark.parametrize("pool", ["last", "mean"])
 def test_absent_channels_change_nothing(pool: str) -> None:
     net = FoundationDecoder(Powers(), spec(), pool=pool)  # type: ignore[arg-type]
     x = torch.randn(5, 4, 200)
@@ -40,9 +40,17 @@ def test_absent_channels_change_nothing(pool: str) -> None:
     alone = net(x[1:2])
     torch.testing.assert_close(net(x)[1:2], alone)
     more = torch.cat([x, torch.full((5, 3, 200), torch.nan)], dim=1)
-    if pool != "channels":
-        torch.testing.assert_close(net(more), net(x))
+    torch.testing.assert_close(net(more), net(x))
     assert torch.isfinite(net(x)).all()
+
+
+def test_a_pool_over_channels_needs_all_of_them() -> None:
+    net = FoundationDecoder(Powers(), spec(), pool="channels")
+    x = torch.randn(2, 4, 200)
+    assert net(x).shape == (2, 3)
+    x[0, 3] = torch.nan
+    with pytest.raises(SignalError, match="needs the same channels in all windows"):
+        net(x)
 
 
 def test_pools_are_means_over_channels_that_are_there() -> None:
