@@ -246,7 +246,7 @@ def test_decoder_resamples_and_reads_positions() -> None:
     names = ("C3", "Cz", "C4")
     where = tuple(tuple(float(v) for v in p) for p in places(3))
     spec = TaskSpec(ch_names=names, n_times=500, sfreq=125.0, n_outputs=3, positions=where)  # type: ignore[arg-type]
-    net = MODELS.get("deeperbrain")(spec, **SMALL, pool="channels").eval()
+    net = MODELS.get("deeperbrain")(spec, **SMALL, pool="mean").eval()
     x = noise(2, 3, 500)
     x[1, 2] = torch.nan
     assert net(x).shape == (2, 3)

@@ -289,7 +289,7 @@ def test_a_decoder_begins_with_published_weights(
     published: tuple[nn.Module, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     net, path = published
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="neurodecode"):
         decoder = mvpformer(spec(), published=True, pool="last").eval()
         assert isinstance(decoder.backbone, MVPFormerBackbone)
         read_published(path, decoder.backbone)
