@@ -140,11 +140,11 @@ def choose_rule(
 ) -> Rule:
     """The threshold and smoothing that are best for these people in the mean.
 
-    Best is the largest sum of two means over people, event F1 (any overlap) and the kappa of spans.
-    The F1 alone would be perfect for an alarm without end where every five minutes hold an event;
-    and all spans in one heap would speak for those with the most alarms, while a run is about the
-    mean over people. Of several that are as good, the one with the shortest smoothing is taken,
-    and its lowest threshold.
+    Best is the largest product of two means over people, event F1 (any overlap) and the kappa of
+    spans. The F1 alone would be perfect for an alarm without end where every five minutes hold an
+    event, whose kappa is 0; and all spans in one heap would speak for those with the most alarms,
+    while a run is about the mean over people. Of several that are as good, the one with the
+    shortest smoothing is taken, and its lowest threshold.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def choose_rule(
         Where given, they are not chosen.
     """
     truths = [find_events(spans, spans.truth) for spans in people]
-    best, rule = -np.inf, Rule(0.5, 0.0)
+    best, rule = (-1.0, 0.0), Rule(0.5, 0.0)
     for seconds in _smoothings(people[0].stride) if smoothing is None else (smoothing,):
         probas = [smooth(spans, seconds) for spans in people]
         for bound in _thresholds(np.concatenate(probas)) if threshold is None else (threshold,):
@@ -163,7 +163,8 @@ def choose_rule(
                 alarms = find_events(spans, proba >= bound, gap=GAP, longest=LONGEST)
                 f1 = count_events(truth, alarms).f1
                 scores.append((f1, kappa(spans.truth, proba >= bound)))
-            score = round(sum(_mean_known(values) for values in zip(*scores, strict=True)), 9)
+            f1, agreement = (_mean_known(values) for values in zip(*scores, strict=True))
+            score = (round(f1 * max(0.0, agreement), 9), round(f1 + agreement, 9))
             if score > best:
                 n_events = sum(map(len, truths))
                 best, rule = score, Rule(float(bound), float(seconds), n_events)
