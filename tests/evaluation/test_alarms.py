@@ -102,15 +102,16 @@ def test_single_spans_of_noise_are_smoothed_away() -> None:
     )
 
 
-def test_an_alarm_without_end_is_not_chosen_where_seizures_are_dense() -> None:
+@pytest.mark.parametrize("gain", [0.4, 0.2])
+def test_an_alarm_without_end_is_not_chosen_where_seizures_are_dense(gain: float) -> None:
     """Every five minutes hold an event, so that it would have an F1 of 1."""
     e = epochs(3, seizures=(60, 165))
     proba = np.random.default_rng(0).random(len(e))
-    proba[e.y == 1] += 0.4
+    proba[e.y == 1] += gain
     s = spans_of(e, proba)
     assert score_spans(s, Rule(-1.0, 0.0))["event_f1"] == 1
     positive = s.proba >= choose_rule([s]).threshold
-    assert positive.mean() < 0.3
+    assert positive.mean() < 0.5
 
 
 def test_the_rule_is_for_the_mean_person_not_for_the_one_with_the_most_recordings() -> None:
