@@ -4,18 +4,19 @@ One layer, with its projections, of 12 heads x 64: forward as for inference, and
 backward as for training. Our paths (the definition `naive`, `augmented`, `loop`) stand beside fused
 attention with a dense additive bias and beside the attention of braindecode's MVPFormer. All get
 the same weights and tokens, take turns, and are checked to give the same. A time is the least of
-the rounds, in CPU seconds; memory is the most that a fresh process holds in one pass beyond what it
-held before, in MiB (Linux only). A ratio says how many times less than `naive`. `--grow FILE.png`
-draws both against the number of channels and of segments; `--json FILE` keeps the figures.
+the rounds, in CPU seconds; memory is the most that a fresh process, forked from one that has only
+imported, holds in one pass beyond what it held before, in MiB (Linux only). A ratio says how many
+times less than `naive`. `--grow FILE.png` draws both against the number of channels and of
+segments; `--json FILE` keeps the figures.
 """
 
 import argparse
 import json
-import subprocess
-import sys
+import multiprocessing
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 import torch
@@ -47,13 +48,8 @@ def main() -> None:
     parser.add_argument("--wall", action="store_true", help="seconds by the clock on the wall")
     parser.add_argument("--grow", type=Path, help="draw seconds and memory against size here")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--held", nargs=5, metavar=("WAY", "PASS", "T", "C", "KV"), help="internal")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.held:
-        way, which, *shape = options.held
-        print(hold(way, which, *map(int, shape)))
-        return
     clock = time.perf_counter if options.wall else time.process_time
     if options.grow:
         rows = {title: grow(shapes, options.rounds, clock) for title, shapes in GROW.items()}
@@ -101,13 +97,18 @@ def measure(
                 seconds = clock() - start
                 best = figures[way].get(f"{which} s", seconds)
                 figures[way][f"{which} s"] = min(best, seconds)
-    for which in PASSES:
-        for way in ways:
-            words = [way, which, *map(str, shape), str(n_kv)]
-            command = [sys.executable, __file__, "--held", *words]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            figures[way][f"{which} MiB"] = float(done.stdout)
+    tasks = [(way, which, *shape, n_kv) for which in PASSES for way in ways]
+    with fresh_processes() as pool:
+        for (way, which, *_), held in zip(tasks, pool.starmap(hold, tasks, 1), strict=True):
+            figures[way][f"{which} MiB"] = held
     return figures
+
+
+def fresh_processes() -> Pool:
+    """One process at a time, each for one task, forked from a server that has only imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "braindecode.models", "neurodecode.nn.foundation"])
+    return context.Pool(1, torch.set_num_threads, (torch.get_num_threads(),), maxtasksperchild=1)
 
 
 def once(call: Layer, which: str, x: Tensor, dy: Tensor) -> None:

@@ -24,6 +24,8 @@ from neurodecode.recordings.montage import channel_positions
 logger = logging.getLogger(__name__)
 
 BACKGROUND = "background"
+EVENT = 1
+"""Where windows slide, the first class is called so, and the second is the event."""
 """Class of what no event covers, where windows slide; no annotation need be called so."""
 
 

@@ -11,18 +11,20 @@ fewer than three events, or nobody held out has one, the rule is chosen on the w
 and the row says so: ``threshold_events`` is 0.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import GroupKFold
 from torch import nn
 
-from neurodecode.core.errors import SignalError
+from neurodecode.epochs.cut import EVENT
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.detection import (
     GAP,
@@ -42,6 +44,7 @@ from neurodecode.evaluation.detection import (
 from neurodecode.evaluation.splits import Fold
 from neurodecode.models import FROZEN, split_mode
 from neurodecode.training.estimator import Decoder, choose_validation
+from neurodecode.training.transfer import fit_head
 
 SMOOTHINGS = (0.0, 10.0, 20.0, 30.0)  # s; tried where none is given
 N_THRESHOLDS = 50  # tried where none is given, and
@@ -55,8 +58,6 @@ class Detection:
 
     Attributes
     ----------
-    event
-        Which class is the event: its index.
     stride
         Seconds from one window to the next, about which each decides.
     threshold
@@ -65,26 +66,9 @@ class Detection:
         Seconds over which probabilities are averaged; None: chosen on the training side.
     """
 
-    event: int
     stride: float
     threshold: float | None = None
     smoothing: float | None = None
-
-
-def event_class(classes: Sequence[str]) -> int:
-    """Index of the class that is the event: "seizure", or the second.
-
-    Raises
-    ------
-    SignalError
-        Unless there are two classes.
-    """
-    if len(classes) != 2:
-        raise SignalError(
-            f"Events are told from background: two classes, and data.events = {list(classes)}. "
-            f"Give two, or --set epochs.slide=false."
-        )
-    return list(classes).index("seizure") if "seizure" in classes else 1
 
 
 def score_alarms(
@@ -115,16 +99,16 @@ def score_alarms(
     def spans(index: NDArray[np.integer], y: NDArray[np.int64], proba: FloatArray) -> Spans:
         length = epochs.x.shape[2] / epochs.sfreq
         table = epochs.table.iloc[index]
-        return lay_out(table, y == how.event, proba, duration=length, stride=how.stride)
+        return lay_out(table, y == EVENT, proba, duration=length, stride=how.stride)
 
     if how.threshold is not None and how.smoothing is not None:
         rule = Rule(how.threshold, how.smoothing)
     else:
         x, y, groups = fitted
-        held_out, p = held_out_proba(decoder, x, y, groups, how.event)
-        fresh = bool((y[held_out] == how.event).any())
+        held_out, p = held_out_proba(decoder, x, y, groups)
+        fresh = bool((y[held_out] == EVENT).any())
         if not fresh:
-            held_out, p = np.ones(len(y), dtype=bool), decoder.predict_proba(x)[:, how.event]
+            held_out, p = np.ones(len(y), dtype=bool), decoder.predict_proba(x)[:, EVENT]
         of = groups[held_out]
         train = [
             spans(fold.train[held_out][of == one], y[held_out][of == one], p[of == one])
@@ -132,7 +116,7 @@ def score_alarms(
         ]
         rule = choose_rule(train, threshold=how.threshold, smoothing=how.smoothing)
         rule = rule if fresh else rule._replace(n_events=0)
-    return score_spans(spans(fold.test, epochs.y[fold.test], proba[:, how.event]), rule)
+    return score_spans(spans(fold.test, epochs.y[fold.test], proba[:, EVENT]), rule)
 
 
 def choose_rule(
@@ -199,7 +183,6 @@ def held_out_proba(
     x: NDArray[np.float32],
     y: NDArray[np.int64],
     groups: NDArray[np.str_],
-    event: int,
 ) -> tuple[BoolArray, FloatArray]:
     """Training windows that such a decoder was not fitted to, and what it says of them.
 
@@ -212,15 +195,48 @@ def held_out_proba(
     held_out, proba = np.zeros(len(y), dtype=bool), np.zeros(len(y))
     if len(np.unique(groups)) < N_PARTS:
         return held_out, proba[held_out]
-    if isinstance(decoder.model_, nn.Module) and split_mode(decoder.model)[1] not in FROZEN:
+    frozen = split_mode(decoder.model)[1] in FROZEN
+    if isinstance(decoder.model_, nn.Module) and not frozen:
         held_out = choose_validation(y.astype(np.intp), groups, decoder.seed)
-        return held_out, decoder.predict_proba(x[held_out])[:, event]
+        return held_out, decoder.predict_proba(x[held_out])[:, EVENT]
+    seen = decoder.features(x) if frozen else x  # a frozen backbone says the same each time
+    refit = _refit_head if frozen else _refit
     for fitted, left_out in GroupKFold(N_PARTS).split(x, y, groups):
         if len(np.unique(y[fitted])) == len(decoder.classes_):
-            other = clone(decoder).fit(x[fitted], y[fitted], groups[fitted])
-            proba[left_out] = other.predict_proba(x[left_out])[:, event]
+            proba[left_out] = refit(decoder, seen, y, groups, fitted, left_out)[:, EVENT]
             held_out[left_out] = True
     return held_out, proba[held_out]
+
+
+def _refit(
+    decoder: Decoder,
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    fitted: NDArray[np.intp],
+    asked: NDArray[np.intp],
+) -> FloatArray:
+    """What such a decoder, fitted to some windows, says of others."""
+    other = clone(decoder).fit(x[fitted], y[fitted], groups[fitted])
+    return np.asarray(other.predict_proba(x[asked]))
+
+
+def _refit_head(
+    decoder: Decoder,
+    features: NDArray[np.float32],
+    y: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    fitted: NDArray[np.intp],
+    asked: NDArray[np.intp],
+) -> FloatArray:
+    """The same of a probe, by the features of its backbone."""
+    chosen = choose_validation(y[fitted].astype(np.intp), groups[fitted], decoder.seed)
+    train, choosing = fitted[~chosen], fitted[chosen]
+    head = copy.deepcopy(decoder.model_.head).cpu()
+    fit_head(head, features[train], y[train], features[choosing], y[choosing], final=True)
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(features[asked])).double()
+    return np.asarray(logits.softmax(dim=1))
 
 
 def groups_to_hold_out(

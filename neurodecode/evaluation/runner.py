@@ -22,6 +22,7 @@ from neurodecode.alignment import ALIGNERS
 from neurodecode.alignment.align import align
 from neurodecode.core.errors import FitError, SignalError
 from neurodecode.core.seeding import generator
+from neurodecode.epochs.cut import EVENT
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.alarms import Detection, groups_to_hold_out, score_alarms
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
@@ -266,12 +267,12 @@ def run_job(
         pretrained=dict(job.pretrained),
         seed=job.seed,
     )
-    event = None if task.detection is None else task.detection.event
     if job.align != "none" and split_mode(job.model)[0] in BACKBONES.names():
         # Alignment leaves windows without a unit; what is pretrained knows microvolts.
         scale = _microvolts(epochs.x[fold.train])
         x_train, x_test = x_train * scale, x_test * scale
-    y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled, event=event)
+    slide = task.detection is not None
+    y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled, slide=slide)
     start = time.perf_counter()
     try:
         decoder.fit(x_train, y_train, groups=who)
@@ -326,18 +327,18 @@ def _microvolts(x: NDArray[np.float32]) -> np.float32:
 
 
 def training_labels(
-    epochs: EpochSet, fold: Fold, seed: int, *, shuffled: bool, event: int | None = None
+    epochs: EpochSet, fold: Fold, seed: int, *, shuffled: bool, slide: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
     """What a decoder is told of each training window: its class, and who it comes from.
 
-    Where windows slide and `event` is the class of events, few people are told apart by parts.
+    Where windows slide, few people are told apart by parts, each with an event.
     """
     table, y = epochs.table.iloc[fold.train], epochs.y[fold.train]
     who = _groups(table)
     if shuffled:
         y = shuffle_within(y, who, generator(seed, "labels", fold.name))
-    if event is not None:
-        who = groups_to_hold_out(table, epochs.y[fold.train] == event, who)
+    if slide:
+        who = groups_to_hold_out(table, epochs.y[fold.train] == EVENT, who)
     return y, who
 
 

@@ -147,7 +147,7 @@ def _fold(
     fold, train, test = source.sides(row)
     shuffled = row.labels == "shuffled"
     epochs = source.epochs
-    y, who = training_labels(epochs, fold, row.seed, shuffled=shuffled, event=source.event)
+    y, who = training_labels(epochs, fold, row.seed, shuffled=shuffled, slide=source.slide)
     held_out = choose_validation(np.unique(y, return_inverse=True)[1], who, row.seed)
     if not held_out.any():
         raise SignalError(

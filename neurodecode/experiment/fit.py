@@ -14,7 +14,7 @@ from neurodecode.artifacts.contaminate import in_words
 from neurodecode.core.errors import SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.alarms import Detection, event_class
+from neurodecode.evaluation.alarms import Detection
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, training_parts
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
 from neurodecode.evaluation.splits import make_folds
@@ -211,8 +211,10 @@ def _detection(choices: Tree, epochs: EpochSet) -> Detection | None:
     if not cut["slide"]:
         return None
     return Detection(
-        event=event_class(epochs.classes),
-        stride=cut["stride"] or epochs.x.shape[2] / epochs.sfreq,
+        # Whole samples, as windows step.
+        stride=round(cut["stride"] * epochs.sfreq) / epochs.sfreq
+        if cut["stride"]
+        else epochs.x.shape[2] / epochs.sfreq,
         threshold=evaluation["threshold"],
         smoothing=evaluation["smoothing"],
     )

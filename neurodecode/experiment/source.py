@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import StoreError
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.alarms import event_class
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
 from neurodecode.evaluation.runner import aligned_windows
 from neurodecode.evaluation.splits import Fold, make_folds
@@ -39,7 +38,7 @@ class Source:
 
     def __init__(self, run: Run, report: Report) -> None:
         self.run, self.report = run, report
-        self.event: int | None = None  # its class, where windows slide; known once they are read
+        self.slide = False  # whether windows slide; known once they are read
         self._data: tuple[EpochSet, Continuous | None] | None = None
         self._folds: dict[str, Fold] = {}
         self._own: dict[str, NDArray[np.float32]] = {}
@@ -103,8 +102,7 @@ class Source:
             order=evaluation["order"],
             slide=choices["epochs"]["slide"],
         )
-        if choices["epochs"]["slide"]:
-            self.event = event_class(data[0].classes)
+        self.slide = choices["epochs"]["slide"]
         self._folds = {fold.name: fold for fold in folds}
         self._data = data
         return data

@@ -5,19 +5,14 @@ hosted as ``braindecode/mvpformer-s-pretrained`` and others, and the authors' ow
 (``mvpformer.h.0.attn.q_attn.weight``), whose files must be made safetensors first.
 """
 
-import logging
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from neurodecode.core.errors import CheckpointError
-from neurodecode.models.mvpformer import MAX_CHANS, MAX_SEGMENTS, SIZES, MVPFormerBackbone
-
-logger = logging.getLogger(__name__)
+from neurodecode.models.mvpformer import SIZES
 
 TERMS = (
     "MVPFormer's authors: this software may only be used for research; in particular, it must not "
@@ -47,78 +42,6 @@ LEFT_OUT = re.compile(  # heads, and what the authors' net has and never uses
     r"final_layer\.weight|head\.head\.weight|class_loss\.weight|seizure_embeddings"
     r"|mvpformer\.h\.\d+\.(ln_2\.weight|attn\.time_bias|attn\.masked_bias)"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """How much of a net came from a file.
-
-    Attributes
-    ----------
-    source
-        File, or name on the hub.
-    n_tensors, n_params
-        Tensors and numbers that were loaded: all of the backbone's.
-    left_out
-        Names in the file that have no place in a backbone, such as the head's.
-    """
-
-    source: str
-    n_tensors: int
-    n_params: int
-    left_out: tuple[str, ...]
-
-    def __str__(self) -> str:
-        rest = f"; left out: {', '.join(self.left_out[:4])}" if self.left_out else ""
-        more = f", and {len(self.left_out) - 4} more" if len(self.left_out) > 4 else ""
-        return (
-            f"{self.n_tensors} of {self.n_tensors} tensors, {self.n_params:,} parameters loaded "
-            f"from {self.source}{rest}{more}."
-        )
-
-
-def read_published(source: str | Path, backbone: MVPFormerBackbone) -> Coverage:
-    """Give a backbone published weights, all of them, and log how many there were.
-
-    Parameters
-    ----------
-    source
-        A safetensors file, or a name on the Hugging Face hub, "OWNER/NAME".
-    backbone
-        Built with ``published=True`` and the size of the weights. It is left as it was if anything
-        is amiss.
-
-    Raises
-    ------
-    CheckpointError
-        If there is no such file, it cannot be fetched or holds something else, or if any tensor of
-        the backbone is not in it or has another shape.
-    """
-    weights, left_out = load_published(source)
-    expected = backbone.state_dict()
-    wrong = [f"{name} is missing" for name in expected if name not in weights]
-    wrong += [f"{name} has no place" for name in weights if name not in expected]
-    wrong += [
-        f"{name} is {tuple(value.shape)}, not {tuple(expected[name].shape)}"
-        for name, value in weights.items()
-        if name in expected and value.shape != expected[name].shape
-    ]
-    if wrong or not backbone.published:
-        built = f"size='{backbone.size}', published={str(backbone.published).lower()}"
-        why = f": {wrong[0]}" if wrong else ""
-        why += f", and {len(wrong) - 1} more" if wrong[1:] else ""
-        raise CheckpointError(
-            f"The weights in {source} do not fit mvpformer with {built}{why}. {_advice(weights)}"
-        )
-    backbone.load_state_dict(weights)
-    coverage = Coverage(
-        source=str(source),
-        n_tensors=len(weights),
-        n_params=sum(value.numel() for value in weights.values()),
-        left_out=left_out,
-    )
-    logger.info("%s %s", coverage, TERMS)
-    return coverage
 
 
 def load_published(source: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -157,26 +80,10 @@ def load_published(source: str | Path) -> tuple[dict[str, Tensor], tuple[str, ..
 
 
 def published_options(weights: dict[str, Tensor]) -> dict[str, object] | None:
-    """Options that build the backbone of published weights; None if no size has their shapes."""
+    """Options that build the backbone of published weights; None if no size has their width."""
     width = weights["norm.weight"].numel() if "norm.weight" in weights else 0
-    for size, dimensions in SIZES.items():
-        if dimensions.width == width:
-            with torch.device("meta"):
-                net = MVPFormerBackbone(size=size, published=True)  # type: ignore[arg-type]
-            shapes = {name: value.shape for name, value in net.state_dict().items()}
-            if shapes == {name: value.shape for name, value in weights.items()}:
-                return {"size": size, "published": True}
-    return None
-
-
-def _advice(weights: dict[str, Tensor]) -> str:
-    options = published_options(weights)
-    if options is None:
-        return (
-            f"No size of ours has its shapes: {', '.join(SIZES)}, with tables of {MAX_SEGMENTS} "
-            f"segments and {MAX_CHANS} channels. Name another file."
-        )
-    return f"Set size='{options['size']}' and published=true, and leave sfreq and segment out."
+    sizes = [size for size, dimensions in SIZES.items() if dimensions.width == width]
+    return {"size": sizes[0], "published": True} if sizes else None
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -130,11 +130,6 @@ def adapters(net: nn.Module) -> dict[str, LoRALinear]:
     return {name: m for name, m in net.named_modules() if isinstance(m, LoRALinear)}
 
 
-def count_lora(net: nn.Module) -> int:
-    """Parameters of all adapters of a net."""
-    return sum(m.lora_down.numel() + m.lora_up.numel() for m in adapters(net).values())
-
-
 def merge_lora(net: nn.Module) -> dict[str, LoRALinear]:
     """Fold the adapters into plain layers, in place: the same outputs at the cost of none.
 

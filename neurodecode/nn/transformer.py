@@ -4,6 +4,8 @@ Reference: "On layer normalization in the transformer architecture", ICML 2020, 
 criss-cross attention as in CBraMod, ICLR 2025, arXiv 2412.07236.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -94,27 +96,13 @@ class CrissCrossLayer(TransformerLayer):
         If the number of heads is odd.
     """
 
-    def __init__(
-        self,
-        width: int,
-        *,
-        n_heads: int,
-        expansion: int = 4,
-        dropout: float = 0.0,
-        attention_dropout: float | None = None,
-    ) -> None:
+    def __init__(self, width: int, *, n_heads: int, **options: Any) -> None:
         if n_heads % 2:
             raise ConfigError(
                 f"Criss-cross attention halves its heads, and {n_heads} is odd. Choose an even "
                 f"n_heads, or attention = 'joint'."
             )
-        super().__init__(
-            width,
-            n_heads=n_heads,
-            expansion=expansion,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-        )
+        super().__init__(width, n_heads=n_heads, **options)
 
     def attend(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """Each token's mixture of its row and of its column, (batch, T, C, width)."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import mne
 import numpy as np
-from moabb.datasets.base import BaseDataset
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, SignalError
@@ -21,7 +20,7 @@ from neurodecode.core.seeding import generator
 from neurodecode.recordings import head, ictal, implant, waveforms
 from neurodecode.recordings.ictal import MIMICS, Course
 from neurodecode.recordings.implant import Patient, admit
-from neurodecode.recordings.kept import Tensors, kept_path, read_kept, write_kept
+from neurodecode.recordings.kept import Simulated, Tensors, kept_path
 from neurodecode.recordings.waveforms import Signal
 
 Array = NDArray[np.float64]
@@ -103,7 +102,7 @@ class IntracranialTruth:
         return raw
 
 
-class SyntheticIEEG(BaseDataset):  # type: ignore[misc]  # moabb is not typed
+class SyntheticIEEG(Simulated[IntracranialTruth]):
     """Simulated recordings from inside the head, continuous, with seizures.
 
     Patients have different numbers of contacts in different places. Only seizures are annotated;
@@ -169,57 +168,26 @@ class SyntheticIEEG(BaseDataset):  # type: ignore[misc]  # moabb is not typed
             paradigm="rstate",
         )
 
-    def truth(self, subject: int) -> dict[str, dict[str, IntracranialTruth]]:
-        """What `subject` was made of: session, then run, then `IntracranialTruth`.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such subject.
-        """
-        if subject not in self._all_subjects:
-            raise ConfigError(
-                f"Subject {subject} is not simulated: there are 1 to {len(self._all_subjects)}. "
-                f"Ask for one of those, or raise n_subjects."
-            )
-        patient = admit(self.seed, subject, n_chans=self.n_chans)
-        path = self._path(subject)
-        tensors = read_kept(path) if self.cache else None
-        if tensors is None:
-            tensors = {}
-            for session in range(self.n_sessions):
-                for name, tensor in self._record(patient, session).items():
-                    tensors[f"{session}/{name}"] = np.ascontiguousarray(tensor)
-            if self.cache:
-                write_kept(path, tensors)
-        return {
-            str(session): {"0": _truth(patient, self.sfreq, tensors, f"{session}/")}
-            for session in range(self.n_sessions)
-        }
-
-    def data_path(
-        self,
-        subject: int,
-        path: str | None = None,
-        force_update: bool = False,
-        update_path: bool | None = None,
-        verbose: bool | None = None,
-    ) -> list[str]:
-        """Where the simulated subject is kept, once it has been simulated."""
-        return [str(self._path(subject))]
-
-    def _get_single_subject_data(self, subject: int) -> dict[str, dict[str, Any]]:
-        return {
-            session: {run: part.raw() for run, part in runs.items()}
-            for session, runs in self.truth(subject).items()
-        }
-
     def _path(self, subject: int) -> Path:
         code = [__file__, ictal.__file__, implant.__file__, head.__file__, waveforms.__file__]
         return kept_path("synthetic_ieeg", self._choices, code, subject)
 
+    def _simulate(self, subject: int) -> Tensors:
+        patient = self._admit(subject)
+        return {
+            f"{session}/0/{name}": np.ascontiguousarray(tensor)
+            for session in range(self.n_sessions)
+            for name, tensor in self._record(patient, session).items()
+        }
+
+    def _part(self, subject: int, tensors: Tensors, key: str) -> IntracranialTruth:
+        return _truth(self._admit(subject), self.sfreq, tensors, key)
+
+    def _admit(self, subject: int) -> Patient:
+        return admit(self.seed, subject, n_chans=self.n_chans)
+
     def _record(self, patient: Patient, session: int) -> Tensors:
-        """Everything about one recording that `_truth` reads back."""
+        """Everything about one recording that `_part` reads back."""
         rng = generator(self.seed, "intracranial", patient.subject, "session", session)
         course = ictal.plan(self.duration, self.sfreq, self.seizures, rng)
         x = ictal.resting(patient, course, rng)

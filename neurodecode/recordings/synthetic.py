@@ -14,14 +14,13 @@ from typing import Any
 
 import mne
 import numpy as np
-from moabb.datasets.base import BaseDataset
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, SignalError, UnknownName
 from neurodecode.core.seeding import generator
 from neurodecode.recordings import brain, head, people, waveforms
 from neurodecode.recordings.brain import ARTIFACTS, PARADIGMS, RHYTHMS, Paradigm
-from neurodecode.recordings.kept import kept_path, read_kept, write_kept
+from neurodecode.recordings.kept import Simulated, Tensors, kept_path
 from neurodecode.recordings.people import Fitting, Person, Source, meet
 from neurodecode.recordings.waveforms import Signal, coloured, frequencies, one_over_f
 
@@ -99,7 +98,7 @@ class Truth:
         return raw
 
 
-class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
+class Synthetic(Simulated[Truth]):
     """Simulated EEG whose sources, artifacts and labels are known.
 
     Subject 1 is the same person in every paradigm, and the same whatever other subjects are asked
@@ -193,48 +192,6 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
             paradigm=self.design.moabb,
         )
 
-    def truth(self, subject: int) -> dict[str, dict[str, Truth]]:
-        """What `subject` was made of: session, then run, then `Truth`.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such subject.
-        """
-        if subject not in self._all_subjects:
-            raise ConfigError(
-                f"Subject {subject} is not simulated: there are 1 to {len(self._all_subjects)}. "
-                f"Ask for one of those, or raise n_subjects."
-            )
-        path = self._path(subject)
-        tensors = read_kept(path) if self.cache else None
-        if tensors is None:
-            tensors = self._simulate(subject)
-            if self.cache:
-                write_kept(path, tensors)
-        return {
-            str(session): {"0": self._truth(subject, tensors, f"{session}/0/")}
-            for session in range(self.n_sessions)
-        }
-
-    def data_path(
-        self,
-        subject: int,
-        path: str | None = None,
-        force_update: bool = False,
-        update_path: bool | None = None,
-        verbose: bool | None = None,
-    ) -> list[str]:
-        """Where the simulated subject is kept, once it has been simulated."""
-        return [str(self._path(subject))]
-
-    def _get_single_subject_data(self, subject: int) -> dict[str, dict[str, Any]]:
-        truth = self.truth(subject)
-        return {
-            session: {run: part.raw() for run, part in runs.items()}
-            for session, runs in truth.items()
-        }
-
     def _path(self, subject: int) -> Path:
         code = [__file__, brain.__file__, head.__file__, people.__file__, waveforms.__file__]
         return kept_path("synthetic", self._choices, code, subject)
@@ -245,19 +202,17 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
             names += ("mu_feet", "beta_feet")
         return tuple(s for s in (*RHYTHMS, *self.design.sources) if s.name in names)
 
-    def _simulate(self, subject: int) -> dict[str, NDArray[Any]]:
+    def _simulate(self, subject: int) -> Tensors:
         person = meet(self.seed, subject, variability=self.variability, contrast=self.contrast)
-        tensors: dict[str, NDArray[Any]] = {}
+        tensors: Tensors = {}
         for session in range(self.n_sessions):
             rng = generator(self.seed, "synthetic", subject, "session", session)
             for name, tensor in self._record(person, session, rng).items():
                 tensors[f"{session}/0/{name}"] = np.ascontiguousarray(tensor)
         return tensors
 
-    def _record(
-        self, person: Person, session: int, rng: np.random.Generator
-    ) -> dict[str, NDArray[Any]]:
-        """Everything about one run that `_truth` reads back."""
+    def _record(self, person: Person, session: int, rng: np.random.Generator) -> Tensors:
+        """Everything about one run that `_part` reads back."""
         sources = (*RHYTHMS, *self.design.sources)
         wearing = Fitting(person=person, session=session, ch_names=self.ch_names)
         positions, patterns = wearing.patterns(sources)
@@ -293,7 +248,7 @@ class Synthetic(BaseDataset):  # type: ignore[misc]  # moabb is not typed
             "patterns": patterns[:, carriers],
         }
 
-    def _truth(self, subject: int, tensors: dict[str, NDArray[Any]], key: str) -> Truth:
+    def _part(self, subject: int, tensors: Tensors, key: str) -> Truth:
         person = meet(self.seed, subject, variability=self.variability, contrast=1)
         positions, patterns = tensors[key + "positions"], tensors[key + "patterns"]
         electrodes = head.nearest(positions, self.ch_names)

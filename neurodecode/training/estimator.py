@@ -187,6 +187,19 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             )
         return np.concatenate(self._batches(windows, self.model_.steps), axis=1)
 
+    def features(self, x: ArrayLike) -> NDArray[np.float32]:
+        """What the head of a decoder with a backbone sees of windows, (n_epochs, n_features).
+
+        Raises
+        ------
+        ConfigError
+            If the decoder has no backbone.
+        """
+        windows = self._checked(x)
+        if not isinstance(self.model_, FoundationDecoder):
+            raise ConfigError(f"{self.model} has no backbone whose features could be asked for.")
+        return np.concatenate(self._batches(windows, self.model_.features)).astype(np.float32)
+
     def normalized(self, x: ArrayLike) -> NDArray[np.float32]:
         """What a net sees of windows in microvolts: same shape."""
         return ((_windows(x) - self.mean_) / self.scale_).astype(np.float32)

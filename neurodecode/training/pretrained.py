@@ -75,9 +75,9 @@ class Pretrained:
         rest = f"; left out: {', '.join(left_out)}" if left_out else ""
         n_params = sum(value.numel() for value in self.weights.values())
         return (
-            f"{self.model} starts from {self.path}: {len(self.weights)} of {len(self.weights)} "
-            f"tensors, {n_params:,} parameters{rest}."
-        )
+            f"{self.model} starts from {self.path}: all {len(self.weights)} tensors, "
+            f"{n_params:,} parameters{rest}. {self.header.get('terms', '')}"
+        ).rstrip()
 
     def into(self, backbone: Backbone) -> None:
         """Give a backbone these weights, all of them.
@@ -85,7 +85,18 @@ class Pretrained:
         Raises
         ------
         CheckpointError
-            If one is missing, left over, or of another shape; the backbone is left as it was.
+            As `check`; the backbone is left as it was.
+        """
+        self.check(backbone)
+        backbone.load_state_dict(self.weights)
+
+    def check(self, backbone: Backbone) -> None:
+        """Refuse weights that a backbone would not take whole.
+
+        Raises
+        ------
+        CheckpointError
+            If one is missing, left over, or of another shape.
         """
         expected = backbone.state_dict()
         wrong = [
@@ -101,7 +112,6 @@ class Pretrained:
                 f"{wrong[0]}{f', and {len(wrong) - 1} more' if len(wrong) > 1 else ''}. Build it "
                 f"with the options of the file, or use the version it was made with."
             )
-        backbone.load_state_dict(self.weights)
 
 
 def build_backbone(model: str, options: Mapping[str, Any], seed: int) -> Backbone:
@@ -215,17 +225,34 @@ def restore_backbone(pretrained: Pretrained) -> Backbone:
     CheckpointError
         If this version cannot build it, or the weights do not fit.
     """
+    backbone = _build(pretrained)
+    pretrained.into(backbone)
+    return backbone.eval()
+
+
+def refuse_unfit(pretrained: Pretrained) -> None:
+    """Refuse what `restore_backbone` would, without the memory of a backbone.
+
+    Raises
+    ------
+    CheckpointError
+        As there.
+    """
+    with torch.device("meta"):
+        backbone = _build(pretrained)
+    pretrained.check(backbone)
+
+
+def _build(pretrained: Pretrained) -> Backbone:
     try:
         check_options(
             BACKBONES.get(pretrained.model),
             pretrained.options,
             where=f"the options in {pretrained.path}:",
         )
-        backbone = build_backbone(pretrained.model, pretrained.options, seed=0)
+        return build_backbone(pretrained.model, pretrained.options, seed=0)
     except ConfigError as error:
         raise CheckpointError(f"{pretrained.path} cannot be rebuilt: {error}") from None
-    pretrained.into(backbone)
-    return backbone.eval()
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -7,7 +7,7 @@ features and underperform out-of-distribution", ICLR 2022, arXiv 2202.10054).
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from torch import nn
 
 from neurodecode.core.errors import CheckpointError
 from neurodecode.models import FROZEN
-from neurodecode.nn.foundation import FoundationDecoder
+from neurodecode.nn.foundation import FoundationDecoder, Head
 from neurodecode.nn.lora import add_lora, merge_lora
 from neurodecode.training.net import choose_device, fit_net
-from neurodecode.training.pretrained import Pretrained, load_pretrained
+from neurodecode.training.pretrained import Pretrained, load_pretrained, refuse_unfit
 from neurodecode.training.schemes import History
 
 BATCH = 64  # windows whose features are computed at a time
@@ -112,9 +112,13 @@ def read_start(source: str) -> Pretrained:
 def _read_start(source: str, changed: int) -> Pretrained:
     path = Path(source)
     published = _is_published(path) if path.is_file() else not path.suffix and "/" in source
-    if not published or path.is_dir():
-        return load_pretrained(path)
-    from neurodecode.models.mvpformer_weights import load_published, published_options
+    start = _published(source) if published and not path.is_dir() else load_pretrained(path)
+    refuse_unfit(start)  # now, and not when all recordings have been read
+    return start
+
+
+def _published(source: str) -> Pretrained:
+    from neurodecode.models.mvpformer_weights import TERMS, load_published, published_options
 
     weights, left_out = load_published(source)
     options = published_options(weights)
@@ -123,12 +127,12 @@ def _read_start(source: str, changed: int) -> Pretrained:
             f"{source} holds weights of no size of mvpformer that is known. Name another file."
         )
     return Pretrained(
-        path=path,
+        path=Path(source),
         model="mvpformer",
         options=options,
         seen=[],
         weights=weights,
-        header={"published": True, "left_out": list(left_out)},
+        header={"left_out": list(left_out), "terms": TERMS},
     )
 
 
@@ -166,26 +170,38 @@ def fit_probe(
         unseen, to choose the epoch of what follows.
     """
     features, held_out = _features(net, x, device), _features(net, x_val, device)
-    net.head.to("cpu").standardize(torch.from_numpy(features))
-    z, z_val = (_standardized(net, part) for part in (features, held_out))
-    strengths = STRENGTHS if len(z_val) and len(np.unique(y_val)) > 1 else (1e-3,)
-    losses = []
-    for c in strengths:
-        regression = _regression(c, z, y)
-        losses.append(_loss(regression, z_val, y_val) if len(strengths) > 1 else 0.0)
-    best = strengths[int(np.argmin(losses))]
-    if final and len(z_val):
-        net.head.standardize(torch.from_numpy(np.concatenate([features, held_out])))
-        z, z_val = (_standardized(net, part) for part in (features, held_out))
-        regression = _regression(best, np.concatenate([z, z_val]), np.concatenate([y, y_val]))
-    else:
-        regression = _regression(best, z, y)
-    _write_head(net.head.linear, regression)
+    history = fit_head(net.head.to("cpu"), features, y, held_out, y_val, final=final)
     net.to(device).eval()
-    loss = _loss(regression, z, y)
+    return history
+
+
+def fit_head(
+    head: Head,
+    features: FloatArray,
+    y: IntArray,
+    held_out: FloatArray,
+    y_held_out: IntArray,
+    *,
+    final: bool,
+) -> History:
+    """Fit a head to features, (n_epochs, n_features), in place; otherwise as `fit_probe`."""
+    head.standardize(torch.from_numpy(features))
+    z, z_val = (_standardized(head, part) for part in (features, held_out))
+    losses = [0.0]
+    strengths: Sequence[float] = (1e-3,)
+    if len(np.unique(y_held_out)) > 1:
+        strengths = STRENGTHS
+        losses = [_loss(_regression(c, z, y), z_val, y_held_out) for c in strengths]
+    best = strengths[int(np.argmin(losses))]
+    if final and len(held_out):
+        features, y = np.concatenate([features, held_out]), np.concatenate([y, y_held_out])
+        head.standardize(torch.from_numpy(features))
+        z = _standardized(head, features)
+    regression = _regression(best, z, y)
+    _write_head(head.linear, regression)
     return {
-        "train_loss": [loss],
-        "val_loss": [float(min(losses))] if len(strengths) > 1 else [],
+        "train_loss": [_loss(regression, z, y)],
+        "val_loss": [min(losses)] if len(losses) > 1 else [],
         "val_accuracy": [],
         "best_epoch": [1.0],
         "inverse_penalty": [best],
@@ -202,8 +218,8 @@ def _features(net: FoundationDecoder, x: FloatArray, device: torch.device) -> Fl
     return np.concatenate(parts)
 
 
-def _standardized(net: FoundationDecoder, features: FloatArray) -> FloatArray:
-    mean, scale = (t.cpu().numpy() for t in (net.head.mean, net.head.scale))
+def _standardized(head: Head, features: FloatArray) -> FloatArray:
+    mean, scale = head.mean.numpy(), head.scale.numpy()
     return np.asarray((features - mean) / scale)
 
 

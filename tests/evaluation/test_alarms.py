@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GroupKFold
 
-from neurodecode.core.errors import SignalError
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.alarms import (
     Detection,
     choose_rule,
-    event_class,
     groups_to_hold_out,
     held_out_proba,
     score_alarms,
@@ -25,7 +25,7 @@ from neurodecode.show.tables import run_document, show_run
 from neurodecode.training.estimator import Decoder, choose_validation
 
 STRIDE, SFREQ, N = 2.0, 32.0, 180  # six minutes of windows of 4 s for each recording
-HOW = Detection(event=1, stride=STRIDE)
+HOW = Detection(stride=STRIDE)
 
 
 def epochs(
@@ -141,7 +141,7 @@ def test_classical_decoders_are_held_out_by_person() -> None:
     e = epochs(3)
     fold = Fold(name="f", train=np.arange(len(e)), test=np.arange(0), subject="*", session="*")
     decoder = fitted(e, fold)
-    held_out, proba = held_out_proba(decoder, e.x, e.y, people(e), 1)
+    held_out, proba = held_out_proba(decoder, e.x, e.y, people(e))
     assert held_out.all()
     for who in "012":
         own = people(e) == who
@@ -154,7 +154,7 @@ def test_nets_are_held_out_by_their_validation_people() -> None:
     fold = make_folds(e)[0]
     decoder = fitted(e, fold, "eegnet", epochs=1)
     x, y, who = e.x[fold.train], e.y[fold.train], people(e)[fold.train]
-    held_out, proba = held_out_proba(decoder, x, y, who, 1)
+    held_out, proba = held_out_proba(decoder, x, y, who)
     np.testing.assert_array_equal(held_out, choose_validation(y, who, 0))
     assert len(np.unique(who[held_out])) == 1
     np.testing.assert_array_equal(proba, decoder.predict_proba(x[held_out])[:, 1])
@@ -165,8 +165,13 @@ def test_probes_are_fitted_again_because_their_heads_saw_the_validation_people()
     options = {"sfreq": SFREQ, "segment": 1.0}
     decoder = Decoder("mvpformer+random", sfreq=SFREQ, options=options)
     decoder.fit(e.x, e.y, groups=people(e))
-    held_out, proba = held_out_proba(decoder, e.x, e.y, people(e), 1)
+    held_out, proba = held_out_proba(decoder, e.x, e.y, people(e))
     assert held_out.all()
+    again = np.zeros(len(e))
+    for fitted, asked in GroupKFold(3).split(e.x, e.y, people(e)):
+        other = clone(decoder).fit(e.x[fitted], e.y[fitted], people(e)[fitted])
+        again[asked] = other.predict_proba(e.x[asked])[:, 1]
+    np.testing.assert_allclose(proba, again, atol=1e-5)
     assert not np.allclose(proba, decoder.predict_proba(e.x)[:, 1], atol=1e-3)
 
 
@@ -219,7 +224,7 @@ def test_nothing_of_the_test_person_changes_the_rule(model: str) -> None:
 def test_the_control_chooses_its_rule_on_the_labels_that_it_was_told() -> None:
     e = epochs(4)
     fold = make_folds(e)[0]
-    y, who = training_labels(e, fold, 0, shuffled=True, event=1)
+    y, who = training_labels(e, fold, 0, shuffled=True, slide=True)
     decoder = Decoder("bandpower_lr", sfreq=SFREQ).fit(e.x[fold.train], y, who)
     proba = decoder.predict_proba(e.x[fold.test])
     told = score_alarms(HOW, decoder, e, fold, fitted=(e.x[fold.train], y, who), proba=proba)
@@ -254,14 +259,6 @@ def test_a_rule_that_is_given_asks_nothing_of_the_training_side() -> None:
     how = replace(HOW, threshold=0.5, smoothing=4.0)
     scores = score(e, fold, fitted(e, fold), how)
     assert (scores["threshold"], scores["smoothing"], scores["threshold_events"]) == (0.5, 4, 0)
-
-
-def test_the_event_is_the_seizure_or_the_second_class() -> None:
-    assert event_class(("background", "seizure")) == 1
-    assert event_class(("seizure", "background")) == 0
-    assert event_class(("rest", "spike")) == 1
-    with pytest.raises(SignalError, match="two classes"):
-        event_class(("a", "b", "c"))
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def test_stride_and_rule_reach_the_folds_and_their_keys() -> None:
     given = make_plan(choices(**more, **{"evaluation.threshold": 0.7}), epochs())
     assert free.task.detection is not None
     assert given.task.detection is not None
-    assert (free.task.detection.stride, free.task.detection.event) == (2.0, 1)
+    assert free.task.detection.stride == 2.0
     assert free.task.detection.threshold is None
     assert given.task.detection.threshold == 0.7
     assert not {job.key for job in free.jobs} & {job.key for job in given.jobs}

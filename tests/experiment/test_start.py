@@ -17,7 +17,7 @@ from neurodecode.results.store import load_rows
 from neurodecode.training import checkpoint
 from neurodecode.training.pretrained import save_pretrained
 
-OPTIONS = {"segment": 0.5, "sfreq": 64.0}
+OPTIONS: dict[str, Any] = {"segment": 0.5, "sfreq": 64.0}
 
 
 def pretrained(path: Path, seen: list[dict[str, str]], seed: int = 0) -> Path:
@@ -149,6 +149,12 @@ def test_what_cannot_start(card: Path, start: Path, tmp_path: Path) -> None:
     (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
         chosen(card, pretrained__checkpoint=str(tmp_path / "half.safetensors"))
+    save_pretrained(
+        tmp_path / "shape.safetensors", model="mvpformer", options={**OPTIONS, "segment": 1.0},
+        backbone=MVPFormerBackbone(**OPTIONS), seen=[], history=[], more={},
+    )  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"weight is \(32,\), not \(64,\), and 1 more"):
+        chosen(card, pretrained__checkpoint=str(tmp_path / "shape.safetensors"))
     save_file({"conv.weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match=r"none of a published mvpformer.*conv\.weight"):
         chosen(card, pretrained__checkpoint=str(tmp_path / "other.safetensors"))
@@ -173,4 +179,4 @@ def test_published_weights_say_how_many_were_loaded(
         pretrained__mode=["probe"],
     )
     assert choices["model"]["mvpformer"] == {"size": "tiny", "published": True}
-    assert "49 of 49 tensors" in caplog.text
+    assert "all 49 tensors" in caplog.text

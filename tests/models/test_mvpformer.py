@@ -1,6 +1,5 @@
 """MVPFormer: sizes, streams, what it learns of a planted signal, and the published weights."""
 
-import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,20 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from neurodecode.core.errors import CheckpointError, ConfigError, SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models.braindecode import import_braindecode
 from neurodecode.models.mvpformer import MVPFormerBackbone, MVPFormerState, NextSegment, mvpformer
-from neurodecode.models.mvpformer_weights import (
-    load_published,
-    published_options,
-    read_published,
-)
-from neurodecode.nn.lora import add_lora, count_lora
+from neurodecode.models.mvpformer_weights import load_published, published_options
+from neurodecode.nn.lora import add_lora
 from neurodecode.recordings.synthetic import Synthetic
+from neurodecode.training.transfer import read_start
 
 TINY = {"segment_len": 128, "d_model": 128, "n_layers": 4, "n_heads": 4, "n_head_kv": 2}
 SMALL = {"segment_len": 2560, "d_model": 768, "n_layers": 12, "n_heads": 12, "n_head_kv": 4}
@@ -58,7 +54,7 @@ def test_published_sizes(size: Any, millions: float, adapters: int) -> None:
         net = MVPFormerBackbone(size=size, published=True)
         assert round(n_params(net) / 1e6, 3) == millions
         add_lora(net, net.lora_targets)
-    assert count_lora(net) == adapters
+    assert sum(p.numel() for p in net.parameters() if p.requires_grad) == adapters
 
 
 def test_the_past_does_not_know_the_future() -> None:
@@ -242,13 +238,14 @@ def test_published_weights_give_braindecodes_features(published: tuple[nn.Module
     """Thirteen segments: more than the content window, which the last segment does not mind."""
     net, path = published
     ours = built(published=True)
-    coverage = read_published(path, ours)
+    start = read_start(str(path))
+    start.into(ours)
     x = signal(2, 5, 13 * 128)
     expected = net(x, return_features=True)["features"]
     torch.testing.assert_close(ours(x)[:, -1].mean(dim=1), expected, atol=1e-5, rtol=1e-5)
-    assert coverage.n_params == n_params(ours)
-    assert str(coverage).startswith("49 of 49 tensors, 756,250 parameters loaded from")
-    assert coverage.left_out == ("final_layer.weight",)
+    assert "all 49 tensors, 756,250 parameters; left out: final_layer.weight." in str(start)
+    assert "only be used for research" in str(start)
+    assert n_params(ours) == 756_250
 
 
 @pytest.mark.slow
@@ -256,7 +253,7 @@ def test_published_small_gives_braindecodes_features(tmp_path: Path) -> None:
     net, path = peer(3, 12, **SMALL, d_inner=1728), tmp_path / "small.safetensors"
     save_file(net.state_dict(), path)
     ours = built(size="small", published=True)
-    read_published(path, ours)
+    read_start(str(path)).into(ours)
     x = signal(1, 3, 12 * 2560)
     with torch.inference_mode():
         expected = net(x, return_features=True)["features"]
@@ -279,22 +276,18 @@ def test_the_authors_own_names_are_understood(
     } | {"seizure_embeddings": torch.zeros(3, 128), "mvpformer.h.0.ln_2.weight": torch.ones(128)}
     save_file(theirs, tmp_path / "ibm.safetensors")
     first, second = built(published=True), built(published=True)
-    read_published(path, first)
-    assert len(read_published(tmp_path / "ibm.safetensors", second).left_out) == 3
+    read_start(str(path)).into(first)
+    start = read_start(str(tmp_path / "ibm.safetensors"))
+    start.into(second)
+    assert len(start.header["left_out"]) == 3
     x = signal(1, 2, 256)
     assert torch.equal(first(x), second(x))
 
 
-def test_a_decoder_begins_with_published_weights(
-    published: tuple[nn.Module, Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_decoder_begins_with_published_weights(published: tuple[nn.Module, Path]) -> None:
     net, path = published
-    with caplog.at_level(logging.INFO, logger="neurodecode"):
-        decoder = mvpformer(spec(), published=True, pool="last").eval()
-        assert isinstance(decoder.backbone, MVPFormerBackbone)
-        read_published(path, decoder.backbone)
-    assert "49 of 49 tensors" in caplog.text
-    assert "only be used for research" in caplog.text
+    decoder = mvpformer(spec(), published=True, pool="last").eval()
+    read_start(str(path)).into(decoder.backbone)
     x = signal(2, 3, 512)
     expected = net(x, return_features=True)["features"]
     torch.testing.assert_close(decoder.features(x), expected, atol=1e-5, rtol=1e-5)
@@ -306,45 +299,47 @@ def test_options_are_known_from_the_weights(published: tuple[nn.Module, Path]) -
     assert published_options({**weights, "norm.weight": torch.ones(3)}) is None
 
 
-def refused(path: Path, change: dict[str, Tensor | None], **options: Any) -> str:
+def refused(path: Path, change: dict[str, Tensor | None]) -> str:
     """The line for a file in which some tensors are other ones, or left out."""
-    from safetensors.torch import load_file
-
     tensors = {k: v for k, v in (load_file(path) | change).items() if v is not None}
     save_file(tensors, path)
-    net = built(**{"published": True, **options})
-    before = {name: value.clone() for name, value in net.state_dict().items()}
     with pytest.raises(CheckpointError) as error:
-        read_published(path, net)
-    assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())
+        read_start(str(path))
     return str(error.value)
 
 
-def test_weights_that_do_not_fit_are_refused(published: tuple[nn.Module, Path]) -> None:
+def test_weights_that_do_not_fit_are_refused_when_they_are_read(
+    published: tuple[nn.Module, Path],
+) -> None:
     _, path = published
-    assert "Set size='tiny' and published=true" in refused(path, {}, segment=2.0)
-    short: dict[str, Tensor | None] = {  # where shapes agree and meanings do not
+    short: dict[str, Tensor | None] = {
         "patch_embed.ln.weight": torch.ones(12),
         "patch_embed.proj.weight": torch.zeros(128, 12),
     }
-    other = {"published": False, "geometry": "index", "amplitude": False, "segment": 12 / 128}
-    assert "fit mvpformer with size='tiny', published=false" in refused(path, short, **other)
-    adapters = {"mvpformer.h.0.attn.q_attn.lora_A": torch.zeros(8, 128)}
-    assert "Merge its adapters first" in refused(path, {**adapters})
+    assert "coefficients_norm.weight is (12,), not (154,), and 1 more" in refused(path, short)
+    adapters: dict[str, Tensor | None] = {"mvpformer.h.0.attn.q_attn.lora_A": torch.zeros(8, 128)}
+    assert "Merge its adapters first" in refused(path, adapters)
 
 
-def test_weights_that_are_missing_are_refused(published: tuple[nn.Module, Path]) -> None:
+def test_weights_that_are_missing_are_refused_when_they_are_read(
+    published: tuple[nn.Module, Path],
+) -> None:
     line = refused(published[1], {"blocks.2.mlp.up_proj.weight": None})
-    assert "blocks.2.up.weight is missing. No size of ours has its shapes" in line
+    assert "do not fit mvpformer" in line
+    assert "blocks.2.up.weight is missing" in line
+
+
+def test_weights_of_no_size_of_ours_are_refused(published: tuple[nn.Module, Path]) -> None:
+    line = refused(published[1], {"ln_f.weight": torch.ones(96)})
+    assert "weights of no size of mvpformer that is known" in line
 
 
 def test_what_is_no_file_of_weights(tmp_path: Path) -> None:
-    net = built(published=True)
-    with pytest.raises(CheckpointError, match=r"There are no weights at .*nowhere\.safetensors"):
-        read_published(tmp_path / "nowhere.safetensors", net)
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint at .*nowhere\.safetensors"):
+        read_start(str(tmp_path / "nowhere.safetensors"))
     (tmp_path / "text.safetensors").write_text("no weights")
-    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
-        read_published(tmp_path / "text.safetensors", net)
+    with pytest.raises(CheckpointError, match="is not a whole checkpoint"):
+        read_start(str(tmp_path / "text.safetensors"))
 
 
 def test_the_hub_is_asked_through_braindecode(
@@ -352,15 +347,15 @@ def test_the_hub_is_asked_through_braindecode(
 ) -> None:
     peers = import_braindecode().MVPFormer
     monkeypatch.setattr(peers, "from_pretrained", lambda name: published[0])
-    ours = built(published=True)
-    assert read_published("braindecode/some-net", ours).source == "braindecode/some-net"
+    start = read_start("braindecode/some-net")
+    assert start.options == {"size": "tiny", "published": True}
 
     def offline(name: str) -> nn.Module:
         raise OSError("We couldn't\nconnect")
 
     monkeypatch.setattr(peers, "from_pretrained", offline)
     with pytest.raises(CheckpointError, match=r"OSError: We couldn't connect\)\. Install"):
-        read_published("braindecode/some-net", ours)
+        read_start("braindecode/another-net")
 
 
 def test_the_next_segment_of_an_unseen_person_is_predicted_better_than_by_copying() -> None:
