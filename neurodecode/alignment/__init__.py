@@ -22,8 +22,8 @@ class Aligner(Protocol):
         """Mean of (n_epochs, n_chans, n_chans)."""
         ...
 
-    def update(self, mean: Array, n: int, cov: Array) -> Array:
-        """The mean of n + 1 matrices, from that of the first n and the next one."""
+    def update(self, mean: Array, n: float, cov: Array) -> Array:
+        """The mean with one more matrix, from that of `n` matrices before it."""
         ...
 
 

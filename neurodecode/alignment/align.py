@@ -1,5 +1,6 @@
 """Whitening every domain with what its windows may know."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -16,22 +17,56 @@ class AlignState(NamedTuple):
     """What an aligner remembers of a domain from one window to the next."""
 
     mean: Array | None  # (n_chans, n_chans); None before the first window
-    n: int
+    n: float  # windows' worth of signal that it is the mean of
 
 
 def align_start() -> AlignState:
     """State of a domain of which nothing has been seen."""
-    return AlignState(None, 0)
+    return AlignState(None, 0.0)
 
 
 def align_step(
-    x: NDArray[np.floating], state: AlignState, aligner: Aligner
+    x: NDArray[np.floating],
+    state: AlignState,
+    aligner: Aligner,
+    *,
+    new: float = 1.0,
+    memory: float = math.inf,
 ) -> tuple[NDArray[np.float32], AlignState]:
-    """Whiten one window (n_chans, n_times) with the mean of all windows up to and with it."""
-    cov = covariances(x[None])[0]
-    mean = cov if state.mean is None else aligner.update(state.mean, state.n, cov)
-    state = AlignState(mean, state.n + 1)
-    return _whiten(x, mean), state
+    """Whiten one window (n_chans, n_times) with the mean of all windows up to and with it.
+
+    Parameters
+    ----------
+    x
+        The window, any unit.
+    state
+        What came before.
+    aligner
+        The kind of mean.
+    new
+        Part of the window that no window before it held: it enters the mean with that weight.
+    memory
+        Windows' worth of signal that the mean forgets over; by default it forgets nothing.
+    """
+    state = align_update(covariances(x[None])[0], state, aligner, new=new, memory=memory)
+    return whiten(x, state), state
+
+
+def align_update(
+    cov: Array, state: AlignState, aligner: Aligner, *, new: float = 1.0, memory: float = math.inf
+) -> AlignState:
+    """What is remembered after a window of that covariance; see `align_step`."""
+    if state.mean is None:
+        return AlignState(cov, 1.0)
+    n = min(state.n, memory)
+    return AlignState(aligner.update(state.mean, n / new, cov), n + new)
+
+
+def whiten(x: NDArray[np.floating], state: AlignState) -> NDArray[np.float32]:
+    """A window (n_chans, n_times) whitened by what is remembered; itself before the first."""
+    if state.mean is None:
+        return np.asarray(x, dtype=np.float32)
+    return _whiten(x, state.mean)
 
 
 def align_domain(
@@ -57,7 +92,7 @@ def align_domain(
     if train.any():
         mean = aligner.mean(covariances(x[train]))
         out[train] = _whiten(x[train], mean)
-        state = AlignState(mean, int(train.sum()))
+        state = AlignState(mean, float(train.sum()))
     for i in np.flatnonzero(~train):
         out[i], state = align_step(x[i], state, aligner)
     return out

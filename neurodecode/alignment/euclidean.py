@@ -19,6 +19,6 @@ class Euclidean:
         result: Array = covs.mean(axis=0)
         return result
 
-    def update(self, mean: Array, n: int, cov: Array) -> Array:
-        """The mean of n + 1 matrices, from that of the first n and the next one."""
+    def update(self, mean: Array, n: float, cov: Array) -> Array:
+        """The mean with one more matrix, from that of `n` matrices before it."""
         return mean + (cov - mean) / (n + 1)

@@ -22,6 +22,6 @@ class Riemannian:
         """Mean of (n_epochs, n_chans, n_chans)."""
         return np.asarray(mean_riemann(covs, tol=1e-7, maxiter=100))
 
-    def update(self, mean: Array, n: int, cov: Array) -> Array:
-        """The mean of n + 1 matrices, from that of the first n and the next one."""
+    def update(self, mean: Array, n: float, cov: Array) -> Array:
+        """The mean with one more matrix, from that of `n` matrices before it."""
         return np.asarray(geodesic_riemann(mean, cov, alpha=1 / (n + 1)))

@@ -1,9 +1,12 @@
 """Channels that carry no signal: found, and handled as the user said."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+import mne
 import numpy as np
 from mne.io import BaseRaw
+from numpy.typing import NDArray
 
 from neurodecode.core.errors import SignalError
 
@@ -60,3 +63,28 @@ def handle_bad_channels(raw: BaseRaw, method: Literal["stop", "interpolate", "ke
 def _has_position(raw: BaseRaw, name: str) -> bool:
     loc = raw.info["chs"][raw.ch_names.index(name)]["loc"][:3]
     return bool(np.isfinite(loc).all() and loc.any())
+
+
+def repair_matrix(
+    ch_names: Sequence[str], positions: NDArray[np.float64], bad: Sequence[int]
+) -> NDArray[np.float64]:
+    """What makes all channels out of the good ones, as "interpolate" does: (n_chans, n_chans).
+
+    Parameters
+    ----------
+    ch_names
+        Names.
+    positions
+        Of the channels, (n_chans, 3), m, head coordinates.
+    bad
+        Indices of channels to fill in; their columns are zero.
+    """
+    places = dict(zip(ch_names, positions, strict=True))
+    info = mne.create_info(list(ch_names), 1.0, "eeg")
+    info.set_montage(mne.channels.make_dig_montage(places, coord_frame="head"), verbose="ERROR")
+    each = np.eye(len(ch_names))  # what channel i alone becomes is column i
+    each[:, list(bad)] = 0.0
+    raw = mne.io.RawArray(each, info, verbose="ERROR")
+    raw.info["bads"] = [ch_names[i] for i in bad]
+    raw.interpolate_bads(reset_bads=True, verbose="ERROR")
+    return np.asarray(raw.get_data())
