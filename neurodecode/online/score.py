@@ -171,6 +171,12 @@ class InParts(Net):
         return np.asarray(proba, dtype=np.float64), decision is not None, state
 
 
+def goes_on(net: SpikingDecoder) -> bool:
+    """Whether a net can hear a stream without end: in stream time, and all of it forgets."""
+    parts = (getattr(part, "endless", True) for part in net.modules())
+    return net.time.mode == "stream" and all(parts)
+
+
 def scorer_of(decoder: Fitted, rule: StopRule | None = None) -> Scorer:
     """How to ask a fitted decoder, by what it is.
 
@@ -195,7 +201,7 @@ def scorer_of(decoder: Fitted, rule: StopRule | None = None) -> Scorer:
         return InParts(decoder.model_, decoder.mean_, decoder.scale_, rule)
     if not isinstance(decoder.model_, nn.Module):
         return Classical(decoder.model_)
-    if isinstance(decoder.model_, SpikingDecoder) and decoder.model_.time.mode == "stream":
+    if isinstance(decoder.model_, SpikingDecoder) and goes_on(decoder.model_):
         return Stream(decoder.model_, decoder.mean_, decoder.scale_)
     return Net(decoder.model_, decoder.mean_, decoder.scale_)
 

@@ -27,7 +27,7 @@ PARTS = {"models", "artifacts"}
 """Rooms of interchangeable parts: a fold's key covers those that the fold runs through."""
 
 SHOWS_ONLY = {"cli.py", "results", "explain", "online"}
-"""Rooms that cannot change a score: editing them keeps finished folds."""
+"""Rooms that cannot change a score of windows: editing them keeps finished folds."""
 
 
 @cache
@@ -73,6 +73,15 @@ def cleaners_digest() -> str:
     for name in DENOISERS.names():
         files |= _model_files(DENOISERS.find(name).module.rpartition(".")[2], set())
     return _digest(path for path in files if path.suffix != ".pyc")
+
+
+@cache
+def live_digest() -> str:
+    """Digest of everything that decisions on a stream are made by.
+
+    So an edit to it is another key for what was played as if live, and for nothing else.
+    """
+    return _digest((PACKAGE / "online").rglob("*.py"))
 
 
 def _digest(files: Iterable[Path]) -> str:

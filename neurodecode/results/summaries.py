@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ Pipeline = tuple[str, str, str]
 
 PROPORTIONS = {
     "balanced_accuracy", "accuracy", "roc_auc", "f1",
+    "evidence_accuracy", "command_accuracy", "tpr", "abstained", "valid",
     *(f"{rule}_{score}" for rule in ("event", "szcore", "sample")
       for score in ("sensitivity", "precision", "f1")),
 }  # fmt: skip
@@ -23,6 +25,7 @@ PROPORTIONS = {
 
 LOWER_IS_BETTER = {
     "log_loss", "false_alarms_per_hour", "szcore_false_alarms_per_hour", "detection_delay",
+    "fp_per_min", "time_to_decision", "abstained",
 }  # fmt: skip
 """Metrics of which the best is the least; none is below 0."""
 
@@ -46,6 +49,30 @@ def unit_scores(rows: pd.DataFrame) -> pd.DataFrame:
     )
     order = rows[PIPELINE].drop_duplicates().itertuples(index=False, name=None)
     return table[[pipeline for pipeline in order if pipeline in table.columns]]
+
+
+def spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """One line per pipeline: metrics, each the mean over the units that have it.
+
+    A unit is the mean of its folds and seeds, as in `unit_scores`.
+
+    Returns
+    -------
+    list
+        Of: model, align, clean; for each metric its name, ``_sd`` (over units) and ``_n`` (units
+        that have it).
+    """
+    scores = {name: unit_scores(with_metric(rows, name)) for name in metrics}
+    lines = []
+    for pipeline in rows[PIPELINE].drop_duplicates().itertuples(index=False, name=None):
+        line: dict[str, Any] = dict(zip(PIPELINE, pipeline, strict=True))
+        for name, table in scores.items():
+            values = table[pipeline].dropna().to_numpy() if pipeline in table else np.empty(0)
+            line[name] = values.mean() if values.size else np.nan
+            line[f"{name}_sd"] = values.std(ddof=1) if values.size > 1 else np.nan
+            line[f"{name}_n"] = int(values.size)
+        lines.append(line)
+    return lines
 
 
 def units_of(rows: pd.DataFrame) -> pd.Series:
@@ -212,14 +239,16 @@ def chance(rows: pd.DataFrame) -> tuple[float, float]:
     The second is the binomial quantile over all test windows ("Exceeding chance level by chance",
     J. Neurosci. Methods 2015, doi:10.1016/j.jneumeth.2015.01.010). It is not a number for metrics
     whose spread under guessing depends on more than the number of windows, such as the area under
-    the ROC curve.
+    the ROC curve, nor where a stream is decoded, whose windows overlap: few of them are new.
     """
     first = rows.iloc[0]
     if first["metric"] not in ("accuracy", "balanced_accuracy"):
         return {"roc_auc": 0.5, "kappa": 0.0, "span_kappa": 0.0}.get(
             first["metric"], np.nan
         ), np.nan
+    level = 1 / int(first["n_classes"])
+    if first.get("protocol") == "pseudo-online":
+        return level, np.nan
     once = rows[(rows[PIPELINE] == first[PIPELINE]).all(axis=1)]
     n = int(once[once["seed"] == once["seed"].iloc[0]]["n_test"].sum())
-    level = 1 / int(first["n_classes"])
     return level, float(stats.binom.ppf(0.95, n, level) / n)

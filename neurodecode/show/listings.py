@@ -25,6 +25,7 @@ PARTS = {
     "surrogates": ("surrogate", "neurodecode.nn.spiking"),
     "encoders": ("encoder", "neurodecode.nn.spiking.encoders"),
     "mixers": ("mixer", "neurodecode.nn.spiking.mixers"),
+    "accumulators": ("accumulator", "neurodecode.online.evidence"),
 }
 """Kinds of parts and where they are: their files are read, not run, so none of them is imported."""
 
@@ -55,10 +56,14 @@ def _plain_listing(kind: str) -> list[tuple[str, str]]:
         files = {name: shared_folder("pipelines") / f"{name}.toml" for name in pipeline_names()}
         return [(n, f.read_text("utf-8").split("\n")[0].lstrip("# ")) for n, f in files.items()]
     if kind == "metrics":
+        from neurodecode.evaluation.command_scores import COMMAND_METRICS
         from neurodecode.evaluation.metrics import EVENT_METRICS, METRICS
 
         of_alarms = [(name, "of alarms, with epochs.slide") for name in EVENT_METRICS]
-        return [*((name, "") for name in METRICS), *of_alarms]
+        of_commands = [
+            (n, f"with --protocol pseudo-online: {s}") for n, s in COMMAND_METRICS.items()
+        ]
+        return [*((name, "") for name in METRICS), *of_alarms, *of_commands]
     from neurodecode.evaluation.splits import PROTOCOLS
 
     return list(PROTOCOLS.items())

@@ -14,9 +14,11 @@ from rich.table import Table
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.results import summaries
 from neurodecode.results.detection import event_table, has_events
+from neurodecode.results.pseudo_online import command_table, has_commands
 from neurodecode.results.store import Run, Store, load_rows, writing
 from neurodecode.show import console
 from neurodecode.show.detection import describe_events, draw_events
+from neurodecode.show.pseudo_online import describe_commands, draw_commands
 
 
 def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
@@ -88,16 +90,21 @@ def show_run(
     out = console()
     out.print(_headline(facts, rows), markup=False)
     _print_whole(_board_table(summaries.leaderboard(rows, against=against), facts))
-    events = _events(run)
-    if events is not None:
+    events, commands = _events(run), _commands(run)
+    tables = [] if events is None else [draw_events(events)]
+    tables += [] if commands is None else [draw_commands(commands)]
+    for table in tables:
         out.print()
-        _print_whole(draw_events(events))
+        _print_whole(table)
     if per_subject:
         out.print(_unit_table(units))
     if all_pairs:
         out.print(_pair_table(summaries.pairs(rows)))
     if events is not None:
         out.print(describe_events(events, _unit(rows)), markup=False)
+    if commands is not None:
+        said = describe_commands(commands, _unit(rows), simulated=facts["simulated"])
+        out.print(said, markup=False)
     out.print(_footnote(facts, rows), markup=False)
 
 
@@ -115,6 +122,9 @@ def run_document(
     events = _events(run)
     if events is not None:
         document["events"] = _records(events)
+    commands = _commands(run)
+    if commands is not None:
+        document["commands"] = _records(commands)
     if per_subject:
         units = summaries.unit_scores(rows)
         document["units"] = {u: _values(v) for u, v in units.T.to_dict().items()}
@@ -127,6 +137,12 @@ def _events(run: Run) -> pd.DataFrame | None:
     """Scores of alarms from every fold, whatever metric the run is about; None without any."""
     rows = load_rows([run])
     return event_table(rows) if has_events(rows) else None
+
+
+def _commands(run: Run) -> pd.DataFrame | None:
+    """Scores of commands from every fold, whatever metric the run is about; None without any."""
+    rows = load_rows([run])
+    return command_table(rows) if has_commands(rows) else None
 
 
 def _print_whole(table: Table) -> None:
@@ -161,6 +177,7 @@ def _facts_and_rows(
         "simulated": bool(meta.get("simulated")),
         "contaminated": rows["contaminated"].iloc[0],
         "seen": meta.get("seen", []),
+        "online_ready": bool(meta.get("online_ready")),
         "paradigm": meta.get("paradigm"),
         "dataset": meta.get("dataset"),
         "protocol": meta.get("protocol"),
@@ -243,12 +260,20 @@ def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
     if (rows["align"].str.endswith(":batch")).any():
         lines.append("':batch' alignment has seen all of the test subject's windows, unlabelled.")
     lines += _cleaning_notes(set(rows["clean"]))
+    if facts["online_ready"]:
+        lines.append(f"Every step is causal, as live. To go live: {_live_command(facts['run'])}")
     if facts["finished"] < facts["planned"]:
         lines.append(
             f"UNFINISHED: {facts['finished']} of {facts['planned']} fits; the same command goes on."
         )
     lines.append(f"Run: {facts['run']}")
     return "\n".join(lines)
+
+
+def _live_command(run: str) -> str:
+    path = Path(run)
+    folder = "" if path.parent == Path("runs") else f" --runs {path.parent}"
+    return f"neurodecode online {path.name}{folder}"
 
 
 def _unit(rows: pd.DataFrame) -> str:

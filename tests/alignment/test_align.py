@@ -111,3 +111,30 @@ def test_inverse_sqrt_is_what_it_says() -> None:
     cov = a @ a.T
     w = inverse_sqrt(cov)
     np.testing.assert_allclose(w @ cov @ w, np.eye(4), atol=1e-9)
+
+
+def test_windows_that_overlap_count_for_what_is_new_in_them() -> None:
+    """Hops of a stream give about the mean of windows that touch, not ten times their number."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 4000)) * np.array([[1.0], [2.0], [3.0]])
+    aligner, dense, sparse = ALIGNERS.get("euclidean")(), align_start(), align_start()
+    for stop in range(200, 4001, 20):
+        _, dense = align_step(x[:, stop - 200 : stop], dense, aligner, new=0.1)
+    for stop in range(200, 4001, 200):
+        _, sparse = align_step(x[:, stop - 200 : stop], sparse, aligner)
+    assert dense.n == pytest.approx(sparse.n)
+    assert dense.mean is not None
+    np.testing.assert_allclose(dense.mean, sparse.mean, rtol=0.05, atol=0.05)
+
+
+def test_a_mean_with_memory_follows_a_change_and_one_without_does_not() -> None:
+    rng, aligner = np.random.default_rng(0), ALIGNERS.get("euclidean")()
+    short, long = align_start(), align_start()
+    for i in range(200):
+        x = rng.standard_normal((2, 100)) * (1.0 if i < 100 else 3.0)
+        _, short = align_step(x, short, aligner, memory=10.0)
+        _, long = align_step(x, long, aligner)
+    assert short.mean is not None
+    assert long.mean is not None
+    assert np.trace(short.mean) / 2 == pytest.approx(9.0, rel=0.1)
+    assert np.trace(long.mean) / 2 == pytest.approx(5.0, rel=0.1)

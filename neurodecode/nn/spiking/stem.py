@@ -206,7 +206,8 @@ class TemporalStem(nn.Module):
         x = tokens_of(x, lengths, n_tokens, n_repeats)  #  (n_steps, batch, n_tokens, width)
         token = torch.arange(first * n_tokens, (first + n_parts) * n_tokens, device=x.device)
         patch = ((token + 0.5) * self.n_patches / (n_tokens * len(time.parts))).long()
-        place = self.position[patch].view(n_parts, 1, n_tokens, -1)
+        # A stream that goes on after a window stays at its end.
+        place = self.position[patch.clamp(max=self.n_patches - 1)].view(n_parts, 1, n_tokens, -1)
         state = (first + n_parts, spatial, filters, spikes)
         return self.dropout(self.tokens_norm(x)) + place, state
 

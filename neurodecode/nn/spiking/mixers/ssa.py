@@ -52,6 +52,7 @@ class SpikingSelfAttention(Stateful):
         super().__init__()
         check_heads(width, n_heads)
         self.n_heads, self.memory = n_heads, memory
+        self.endless = memory != "far"  # a sum over all steps suits a window, not a stream
         self.spikes = population.make(width, dt=dt)
         self.project = nn.Linear(width, 3 * width, bias=False)
         self.project_norm = FeatureNorm(3 * width)
