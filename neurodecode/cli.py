@@ -59,6 +59,7 @@ class Kind(StrEnum):
     surrogates = "surrogates"
     encoders = "encoders"
     mixers = "mixers"
+    accumulators = "accumulators"
     backbones = "backbones"
     datasets = "datasets"
     paradigms = "paradigms"
@@ -78,7 +79,9 @@ def fit(
     events: Annotated[str | None, typer.Option(help="Classes, such as hands,feet.")] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="within-session, cross-session, cross-subject or cross-dataset."),
+        typer.Option(
+            help="within-session, cross-session, cross-subject, cross-dataset or pseudo-online."
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Decoders, such as csp_lda,eegnet.")] = None,
     align: Annotated[
@@ -99,6 +102,9 @@ def fit(
     ] = None,
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="With --from: test on people it was pretrained on.")
+    ] = False,
+    online_ready: Annotated[
+        bool, typer.Option("--online-ready", help="Causal steps only; fit decoders for `online`.")
     ] = False,
     seeds: Annotated[int | None, typer.Option(help="Seeds per decoder that has any.")] = None,
     metric: Annotated[str | None, typer.Option(help="balanced_accuracy, roc_auc, ...")] = None,
@@ -145,6 +151,7 @@ def fit(
             "evaluation.protocol": protocol,
             "evaluation.align": _words("--align", align),
             "evaluation.clean": _words("--clean", clean),
+            "evaluation.online_ready": online_ready or None,
             "evaluation.seeds": seeds,
             "evaluation.metric": metric,
             "pretrained.checkpoint": start,
@@ -496,11 +503,165 @@ def bench_denoise(
 
 
 @app.command()
-def doctor(runs: RunsDir = RUNS, as_json: Json = False) -> None:
-    """Show versions, devices and data folders, and whether the parts work together."""
+def replay(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Recording, in any format.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Instead of FILE: card, MOABB class, bids:FOLDER.")
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder where the recordings lie.")] = None,
+    subject: Annotated[str | None, typer.Option(help="By default the first.")] = None,
+    session: Annotated[str | None, typer.Option(help="By default all.")] = None,
+    run: Annotated[str | None, typer.Option(help="By default all.")] = None,
+    speed: Annotated[float, typer.Option(help="1 is real time.")] = 1.0,
+    chunk: Annotated[
+        int | None, typer.Option(help="Samples sent at once; by default those of 40 ms.")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Begin when somebody listens.")] = False,
+    markers: Annotated[bool, typer.Option(help="Send events as NAME-markers.")] = True,
+    name: Annotated[str, typer.Option(help="Of the stream.")] = "neurodecode-replay",
+    network: Annotated[
+        bool, typer.Option("--network", help="Be found from other machines too.")
+    ] = False,
+    session_id: Annotated[
+        str | None, typer.Option(help="LSL session; others do not see the stream.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV: of text, XDF and FIF.")] = None,
+    sfreq: Annotated[float | None, typer.Option(help="Sampling rate of text, Hz.")] = None,
+    stream: Annotated[str | None, typer.Option(help="EEG stream of an XDF with several.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Play a recording as a live LSL stream, with correct time stamps, for `neurodecode online`."""
+    from neurodecode.online.lsl import configure
+    from neurodecode.online.replay import check_pace
+
+    configure(network=network, session=session_id)
+    check_pace(speed, chunk)
+    from neurodecode.experiment.replay import choose_recordings
+    from neurodecode.show.replay import show_replay
+
+    recordings = choose_recordings(
+        file,
+        dataset=dataset,
+        data_dir=data_dir,
+        subject=subject,
+        session=session,
+        run=run,
+        unit=unit,
+        sfreq=sfreq,
+        stream=stream,
+    )
+    show_replay(
+        recordings,
+        name=name,
+        speed=speed,
+        chunk=chunk,
+        loop=loop,
+        wait=wait,
+        markers=markers,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def online(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run of `fit --online-ready`.")],
+    model: Annotated[str | None, typer.Option(help="Decoder; by default the best.")] = None,
+    align: Annotated[str | None, typer.Option(help="Its alignment.")] = None,
+    clean: Annotated[str | None, typer.Option(help="Its cleaning.")] = None,
+    fold: Annotated[
+        str | None, typer.Option(help="Decoder that has not seen this fold, such as subject=3.")
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Name or source id of the signal; by default the only EEG.")
+    ] = None,
+    markers: Annotated[str | None, typer.Option(help="Name of the stream of markers.")] = None,
+    cued: Annotated[
+        bool, typer.Option("--cued", help="Decide on the window after each marker only.")
+    ] = False,
+    exit_rule: Annotated[
+        str | None, typer.Option("--exit", help="With --cued: answer early, by a rule of `exit`.")
+    ] = None,
+    adapt: Annotated[
+        float | None, typer.Option(help="Follow the person over so many seconds, without labels.")
+    ] = None,
+    calibrate: Annotated[
+        int | None, typer.Option(min=2, help="Collect so many cued trials of each class first.")
+    ] = None,
+    finetune: Annotated[
+        str | None, typer.Option(help="With --calibrate: head, to train the last layer too.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="With --calibrate: left_hand=769,right_hand=770.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.xdf", help="Signal, decisions and markers.")
+    ] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.xdf", help="Decide again on a recording, and compare."),
+    ] = None,
+    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.")] = None,
+    gap: Annotated[
+        float | None, typer.Option(help="Seconds by which stamps may be off; measured by default.")
+    ] = None,
+    max_age: Annotated[float, typer.Option(help="Seconds after which a sample is stale.")] = 1.0,
+    network: Annotated[
+        bool, typer.Option("--network", help="Look for streams on other machines too.")
+    ] = False,
+    session_id: Annotated[
+        str | None, typer.Option(help="LSL session; streams of others are not seen.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="online.OPTION=VALUE", help="How it decides; repeatable."),
+    ] = None,
+    runs: RunsDir = RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
+) -> None:
+    """Decode a live LSL stream with a fitted decoder: decisions out, with measured latency."""
+    from neurodecode.show.tables import find_runs
+
+    (run,) = find_runs(runs, [name])
+    if exit_rule is not None and not cued:
+        raise ConfigError("--exit answers before a window is over, and windows begin at --cued.")
+    which: dict[str, Any] = {"model": model, "align": align, "clean": clean, "fold": fold}
+    if calibrate is None and verify is None and not as_json:
+        from neurodecode.show.online import child_command, show_online
+
+        command = child_command(sys.argv[1:])
+        raise typer.Exit(show_online(command, title=run.id, record=record))
+    from neurodecode.experiment.live import go_live, open_live
+    from neurodecode.online.loop import LoopOptions
+    from neurodecode.online.lsl import configure
+
+    configure(network=network, session=session_id)
+    live = open_live(run, exit_rule=exit_rule, sets=sets or (), **which)
+    options = LoopOptions(
+        stream=stream,
+        markers=markers,
+        cued=cued,
+        record=record,
+        every_decision=True,
+        duration=duration,
+    )
+    raise typer.Exit(go_live(live, options, adapt=adapt, max_gap=gap, max_age=max_age))
+
+
+@app.command()
+def doctor(
+    runs: RunsDir = RUNS,
+    network: Annotated[
+        bool, typer.Option("--network", help="Try LSL as it is beyond this machine.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show versions, devices, data folders and live streams, and whether they work together."""
     from neurodecode.show.doctor import show_doctor
 
-    raise typer.Exit(show_doctor(runs, as_json=as_json))
+    raise typer.Exit(show_doctor(runs, network=network, as_json=as_json))
 
 
 def _fit_denoisers(choices: dict[str, Any], runs: Path, *, dry_run: bool, as_json: bool) -> None:
@@ -661,8 +822,9 @@ def _status() -> int:
         kept = "Finished folds are kept; the same command goes on from there."
         if sys.argv[1:2] == ["pretrain"]:
             kept = "Its newest state is kept; the same command goes on from there."
-        nothing = "Nothing was written."
-        typer.secho(f"Stopped. {nothing if sys.argv[1:2] == ['clean'] else kept}", err=True)
+        if sys.argv[1:2] in (["clean"], ["replay"]):
+            kept = "Nothing was written."
+        typer.secho(f"Stopped. {kept}", err=True)
     return status or 0
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from neurodecode.artifacts import CLEANERS, Cleaner
-from neurodecode.artifacts.apply import clean, fit_cleaner
+from neurodecode.artifacts.apply import HIGHPASS, clean, fit_cleaner
 from neurodecode.core.errors import ConfigError, NeurodecodeError, SignalError, UnknownName
 from neurodecode.core.options import check_options, keywords
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.cut import cut_again
 from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.command_scores import Timeline
 from neurodecode.evaluation.splits import Fold
 from neurodecode.preprocess.chain import finish
 
@@ -101,12 +102,16 @@ class Continuous:
         Options of `neurodecode.preprocess.chain.finish`.
     cut
         Options of `neurodecode.epochs.cut.cut_again`: window and baseline.
+    timelines
+        What happened in each of `parts`, to compare decisions with; nothing is fitted to it. Empty
+        where recordings are only cleaned.
     """
 
     parts: Sequence[Part]
     options: Mapping[str, Mapping[str, Any]]
     finish: Mapping[str, Any]
     cut: Mapping[str, Any]
+    timelines: Sequence[Timeline] = ()
 
     @property
     def filter(self) -> Any:
@@ -170,10 +175,26 @@ def _used(source: Continuous, fold: Fold) -> list[Part]:
     return [part for part in source.parts if np.isin(part.index, both).any()]
 
 
-def fold_windows(
-    epochs: EpochSet, source: Continuous, word: str, fold: Fold
-) -> NDArray[np.float32]:
-    """Windows of a fold, cleaned by what its training recordings teach; not a number elsewhere."""
+class Cleaned(NamedTuple):
+    """Windows of a fold, and what cleaned them.
+
+    Attributes
+    ----------
+    x
+        (n_epochs, n_chans, n_times), microvolts; not a number outside the fold.
+    cleaner
+        Fitted to the training side.
+    drift
+        Whether drift was kept from it, because recordings had not been high-passed.
+    """
+
+    x: NDArray[np.float32]
+    cleaner: Cleaner
+    drift: bool
+
+
+def fold_windows(epochs: EpochSet, source: Continuous, word: str, fold: Fold) -> Cleaned:
+    """Windows of a fold, cleaned by what its training recordings teach."""
     how, x = CleanWord.parse(word), np.full_like(epochs.x, np.nan)
     cleaner = source.build(how.name)
     raws = [part.raw for part in training_parts(source, fold, word)]
@@ -182,7 +203,7 @@ def fold_windows(
     for part in _used(source, fold):
         with _saying(f"clean = '{word}', fold {fold.name}, {part.name}"):
             x[part.index] = _windows(epochs, source, part, cleaner, how)
-    return x
+    return Cleaned(x, cleaner, drift=any(raw.info["highpass"] < HIGHPASS for raw in raws))
 
 
 def own_windows(

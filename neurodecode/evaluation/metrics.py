@@ -2,7 +2,8 @@
 
 Those of `METRICS` are of windows. Where windows slide over recordings, alarms are scored too, as
 `neurodecode.evaluation.detection` does: by the any-overlap rule, by the rules of SzCORE, and span
-by span.
+by span. Where recordings are played as if live, decisions are, as
+`neurodecode.evaluation.command_scores` does.
 """
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from neurodecode.core.errors import ConfigError, UnknownName
+from neurodecode.evaluation.command_scores import COMMAND_METRICS
 
 METRICS = ("balanced_accuracy", "accuracy", "roc_auc", "kappa", "f1", "log_loss")
 EVENT_METRICS = (
@@ -17,18 +19,37 @@ EVENT_METRICS = (
     "szcore_sensitivity", "szcore_precision", "szcore_f1", "szcore_false_alarms_per_hour",
     "sample_sensitivity", "sample_precision", "sample_f1", "span_kappa",
 )  # fmt: skip
+LIVE_METRICS = ("balanced_accuracy", *COMMAND_METRICS)
 
 
-def check_metric(name: str, *, slide: bool = False) -> None:
-    """Refuse a metric that is not computed; those of events are where windows slide.
+def check_metric(name: str, *, slide: bool = False, live: bool = False) -> None:
+    """Refuse a metric that is not computed.
+
+    Parameters
+    ----------
+    name
+        Of the metric.
+    slide
+        Whether windows slide, so that there are alarms.
+    live
+        Whether recordings are played as if live, so that there are decisions and no trials.
 
     Raises
     ------
     UnknownName
         With the nearest name.
     ConfigError
-        For a metric of events without events.
+        For a metric of events without events, or of commands without commands.
     """
+    if live:
+        if name not in LIVE_METRICS:
+            raise UnknownName("metric of pseudo-online", name, LIVE_METRICS)
+        return
+    if name in COMMAND_METRICS:
+        raise ConfigError(
+            f"evaluation.metric = '{name}' scores commands, and windows give none. Give --protocol "
+            f"pseudo-online, or a metric of windows, such as roc_auc."
+        )
     if name not in METRICS + EVENT_METRICS:
         raise UnknownName("metric", name, METRICS + EVENT_METRICS)
     if name in EVENT_METRICS and not slide:

@@ -25,8 +25,15 @@ from neurodecode.core.seeding import generator
 from neurodecode.epochs.cut import EVENT
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.alarms import Detection, groups_to_hold_out, score_alarms
-from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
+from neurodecode.evaluation.cleaning import (
+    Cleaned,
+    CleanWord,
+    Continuous,
+    fold_windows,
+    own_windows,
+)
 from neurodecode.evaluation.metrics import score_all
+from neurodecode.evaluation.pseudo_online import Live, Shown, live_pipeline, play_fold
 from neurodecode.evaluation.splits import Fold
 from neurodecode.models import BACKBONES, split_mode
 from neurodecode.results.rows import ResultRow
@@ -103,8 +110,9 @@ def job_key(data: str, code: str, versions: Mapping[str, str], fold: Fold, **cho
 class Task:
     """What all jobs of a run share: its words for the rows, and the data.
 
-    `continuous` is there only where something is cleaned; `contaminated` says with what, if so;
-    `detection` is there only where windows slide, and says how they become events.
+    `continuous` is there only where something is cleaned or played; `contaminated` says with what,
+    if so; `detection` is there only where windows slide, and says how they become events; `live`
+    only where test recordings are played, and says how decisions are taken.
     """
 
     epochs: EpochSet
@@ -116,6 +124,7 @@ class Task:
     contaminated: str = ""
     continuous: Continuous | None = None
     detection: Detection | None = None
+    live: Live | None = None
 
 
 def run_jobs(
@@ -185,11 +194,11 @@ def _fitted_in_fold(clean: str) -> bool:
 
 
 def _tasks(task: Task, words: Iterable[str], n_workers: int) -> dict[str, Task]:
-    """The data for each word of cleaning: recordings only where a fold fits its own cleaner."""
+    """The data for each word of cleaning: recordings only where a fold works on them."""
     tasks = {}
     for word in words:
         tasks[word] = task
-        if not _fitted_in_fold(word):
+        if not _fitted_in_fold(word) and task.live is None:
             tasks[word] = replace(task, continuous=None)
             if word != "none":
                 assert task.continuous is not None, "recordings are kept where they are cleaned"
@@ -206,19 +215,19 @@ def run_unit(
     on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
 ) -> list[tuple[Job, ResultRow]]:
     """Do the jobs of one fold and cleaning; the windows are cleaned once, and aligned once."""
-    done = []
+    done, cleaned = [], None
     fold, clean = jobs[0].fold, jobs[0].clean
     # Covariances are small: BLAS threads gain nothing there, and on a busy machine they wait for
     # each other (measured: a fit of 1 s took 9 s).
     with threadpool_limits(1, user_api="blas"), torch_threads(n_threads):
         if _fitted_in_fold(clean):
             assert task.continuous is not None, "recordings are kept where they are cleaned"
-            x = fold_windows(task.epochs, task.continuous, clean, fold)
-            task = replace(task, epochs=replace(task.epochs, x=x))
+            cleaned = fold_windows(task.epochs, task.continuous, clean, fold)
+            task = replace(task, epochs=replace(task.epochs, x=cleaned.x))
         for spec, same in groupby(jobs, key=lambda job: job.align):
             x_train, x_test = aligned_windows(task.epochs, fold, spec)
             for job in same:
-                row = run_job(task, job, run, x_train, x_test)
+                row = run_job(task, job, run, x_train, x_test, cleaned)
                 done.append((job, row))
                 on_done(job, row, True)
     return done
@@ -253,9 +262,24 @@ def aligned_windows(
 
 
 def run_job(
-    task: Task, job: Job, run: Run, x_train: NDArray[np.float32], x_test: NDArray[np.float32]
+    task: Task,
+    job: Job,
+    run: Run,
+    x_train: NDArray[np.float32],
+    x_test: NDArray[np.float32],
+    cleaned: Cleaned | None = None,
 ) -> ResultRow:
-    """Fit one decoder, test it, and keep checkpoint, predictions and row."""
+    """Fit one decoder, test it, and keep checkpoint, predictions and row.
+
+    Parameters
+    ----------
+    task, job, run
+        See `run_jobs`.
+    x_train, x_test
+        Windows of both sides, aligned; there may be none to test.
+    cleaned
+        What cleaned them, where a cleaner was fitted in the fold; it is kept with the decoder.
+    """
     epochs, fold = task.epochs, job.fold
     decoder = Decoder(
         job.model,
@@ -267,10 +291,11 @@ def run_job(
         pretrained=dict(job.pretrained),
         seed=job.seed,
     )
+    gain = np.float32(1)
     if job.align != "none" and split_mode(job.model)[0] in BACKBONES.names():
         # Alignment leaves windows without a unit; what is pretrained knows microvolts.
-        scale = _microvolts(epochs.x[fold.train])
-        x_train, x_test = x_train * scale, x_test * scale
+        gain = _microvolts(epochs.x[fold.train])
+        x_train, x_test = x_train * gain, x_test * gain
     slide = task.detection is not None
     y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled, slide=slide)
     start = time.perf_counter()
@@ -279,14 +304,16 @@ def run_job(
     except FitError as error:
         raise FitError(f"{job.model}, fold {fold.name}: {error}") from None
     fit_time = time.perf_counter() - start
-    start = time.perf_counter()
-    proba = np.zeros((len(fold.test), len(epochs.classes)))
-    proba[:, decoder.classes_] = decoder.predict_proba(x_test)
-    predict_time = (time.perf_counter() - start) / max(1, len(fold.test))
-    scores = score_all(epochs.y[fold.test], proba, len(epochs.classes))
-    if task.detection is not None:
-        fitted = (x_train, y_train, who)
-        scores |= score_alarms(task.detection, decoder, epochs, fold, fitted=fitted, proba=proba)
+    # What the live loop needs beside the decoder, to take the very steps that it was fitted with.
+    extra = {
+        "cleaner": None if cleaned is None else cleaned.cleaner,
+        "drift": cleaned is not None and cleaned.drift,
+        "gain": float(gain),
+    }
+    if task.live is not None and len(fold.test):
+        shown = _play(task, job, decoder, extra)
+    else:
+        shown = _test(task, fold, decoder, x_test, fitted=(x_train, y_train, who))
     row = ResultRow(
         key=job.key,
         paradigm=task.paradigm,
@@ -301,8 +328,8 @@ def run_job(
         seed=job.seed,
         labels="shuffled" if job.shuffled else "true",
         metric=task.metric,
-        score=scores.get(task.metric, float("nan")),
-        scores=scores,
+        score=shown.scores.get(task.metric, float("nan")),
+        scores=shown.scores,
         n_train=len(fold.train),
         n_test=len(fold.test),
         n_chans=epochs.x.shape[1],
@@ -311,14 +338,52 @@ def run_job(
         sfreq=epochs.sfreq,
         n_params=decoder.n_params_,
         fit_time=fit_time,
-        predict_time=predict_time,
+        predict_time=shown.predict_time,
         history=decoder.history_,
         simulated=task.simulated,
         contaminated=task.contaminated,
     )
-    checkpoint.save(decoder, run.checkpoint_file(job.key))
-    run.write_fold(row, predictions_table(epochs, fold, proba))
+    checkpoint.save(decoder, run.checkpoint_file(job.key), extra)
+    run.write_fold(row, shown.predictions)
     return row
+
+
+def _play(task: Task, job: Job, decoder: Decoder, extra: Mapping[str, Any]) -> Shown:
+    """Scores and predictions of decisions on the test recordings, as live."""
+    live, source = task.live, task.continuous
+    assert live is not None
+    assert source is not None, "recordings are kept where they are played"
+    pipeline = live_pipeline(
+        decoder,
+        extra,
+        classes=task.epochs.classes,
+        align=job.align,
+        preprocess={**live.preprocess, "notch": None},  # it is behind them
+        epochs=live.epochs,
+    )
+    return play_fold(live, pipeline, task.epochs, source, job.fold)
+
+
+def _test(
+    task: Task,
+    fold: Fold,
+    decoder: Decoder,
+    x_test: NDArray[np.float32],
+    *,
+    fitted: tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]],
+) -> Shown:
+    """Scores and predictions of the test windows; none where there are none."""
+    epochs = task.epochs
+    proba = np.zeros((len(fold.test), len(epochs.classes)))
+    if not len(fold.test):
+        return Shown({}, predictions_table(epochs, fold, proba), float("nan"))
+    start = time.perf_counter()
+    proba[:, decoder.classes_] = decoder.predict_proba(x_test)
+    predict_time = (time.perf_counter() - start) / len(fold.test)
+    scores = score_all(epochs.y[fold.test], proba, len(epochs.classes))
+    if task.detection is not None:
+        scores |= score_alarms(task.detection, decoder, epochs, fold, fitted=fitted, proba=proba)
+    return Shown(scores, predictions_table(epochs, fold, proba), predict_time)
 
 
 def _microvolts(x: NDArray[np.float32]) -> np.float32:

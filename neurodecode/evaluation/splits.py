@@ -17,8 +17,15 @@ PROTOCOLS = {
     "cross-session": "leave one session of a subject out",
     "cross-subject": "leave one subject out (or a group of subjects with n_folds)",
     "cross-dataset": "leave one data set out, over the channels that all have",
+    "pseudo-online": "leave people out, and play their whole recordings to the decoder as if live",
 }
-Protocol = Literal["within-session", "cross-session", "cross-subject", "cross-dataset"]
+Split = Literal["cross-session", "cross-subject", "cross-dataset"]
+Protocol = Literal[
+    "within-session", "cross-session", "cross-subject", "cross-dataset", "pseudo-online"
+]
+PSEUDO_ONLINE: Literal["pseudo-online"] = "pseudo-online"
+EVERYBODY = "everybody"
+"""Name of the fold that tests nobody: its decoder is for people who come later."""
 Order = Literal["shuffled", "blocks", "past-to-future"]
 
 SPLIT_SEED = 42
@@ -54,6 +61,7 @@ def make_folds(
     n_folds: int | None = None,
     order: Order = "shuffled",
     slide: bool = False,
+    split: Split | None = None,
 ) -> list[Fold]:
     """The folds of a protocol.
 
@@ -72,6 +80,8 @@ def make_folds(
     slide
         Windows slide over recordings, so that neighbours share samples: those that share one with
         a test window are left out of training.
+    split
+        Of "pseudo-online", whose folds are those of this protocol; "cross-subject" by default.
 
     Raises
     ------
@@ -80,6 +90,7 @@ def make_folds(
     FitError
         If a training side would lack a class.
     """
+    protocol = _plain(protocol, split)
     table = _people_told_apart(epochs)
     try:
         pairs = list(_splitter(epochs, protocol, n_folds, order).split(epochs.y, table))
@@ -105,6 +116,17 @@ def make_folds(
     for fold in folds:
         _check_classes(epochs, fold)
     return folds
+
+
+def everybody(epochs: EpochSet) -> Fold:
+    """All windows to train on, none to test."""
+    train, none = np.arange(len(epochs)), np.arange(0)
+    return Fold(name=EVERYBODY, train=train, test=none, subject="*", session="*")
+
+
+def _plain(protocol: Protocol, split: Split | None) -> Protocol:
+    """The protocol that says who is left out."""
+    return (split or "cross-subject") if protocol == PSEUDO_ONLINE else protocol
 
 
 def _splitter(epochs: EpochSet, protocol: str, n_folds: int | None, order: Order) -> Any:

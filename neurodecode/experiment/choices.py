@@ -21,7 +21,8 @@ from neurodecode.core.places import pipeline_names, shared_folder
 from neurodecode.epochs.cut import cut_epochs
 from neurodecode.evaluation.cleaning import CleanWord
 from neurodecode.evaluation.metrics import check_metric
-from neurodecode.evaluation.splits import Order, Protocol
+from neurodecode.evaluation.splits import PSEUDO_ONLINE, Order, Protocol, Split
+from neurodecode.experiment.live_choices import check_online, choose_online, is_live, make_live
 from neurodecode.experiment.start import choose_pretrained, expand_modes
 from neurodecode.models import BACKBONES, MODELS, split_mode
 from neurodecode.preprocess.chain import preprocess
@@ -29,7 +30,9 @@ from neurodecode.recordings.cards import PARADIGMS, Card, find_card
 
 Tree = dict[str, Any]
 
-PLAIN = ("data", "preprocess", "contaminate", "epochs", "evaluation", "train", "pretrained")
+PLAIN = (
+    "data", "preprocess", "contaminate", "epochs", "evaluation", "online", "train", "pretrained",
+)  # fmt: skip
 """Sections of options; in the others, options stand under the name of a part."""
 
 SECTIONS = (*PLAIN, "model", "clean")
@@ -73,6 +76,8 @@ def choose_evaluation(
     threshold: float | None = None,
     smoothing: float | None = None,
     shuffle_labels: bool = False,
+    online_ready: bool = False,
+    split: Split | None = None,
 ) -> None:
     """The options of ``[evaluation]``.
 
@@ -90,7 +95,8 @@ def choose_evaluation(
     seeds
         How many (0, 1, ...), or which. Decoders without randomness run once.
     metric
-        One of `neurodecode.evaluation.metrics.METRICS`; where windows slide, or of `EVENT_METRICS`.
+        One of `neurodecode.evaluation.metrics.METRICS`; where windows slide, or of `EVENT_METRICS`;
+        with "pseudo-online", of `LIVE_METRICS`.
     threshold
         Where windows slide: least probability of an alarm; by default chosen on the training side.
     smoothing
@@ -98,6 +104,13 @@ def choose_evaluation(
         chosen on the training side.
     shuffle_labels
         Train on labels shuffled within each subject: a control that must score at chance.
+    online_ready
+        Take causal steps only, as the live loop has them, so that the score is the one to expect
+        there; and fit each decoder once more to everybody, for use live. "pseudo-online" does so
+        too.
+    split
+        With "pseudo-online": who is left out, as the protocol of that name does;
+        "cross-subject" by default.
     """
 
 
@@ -113,6 +126,7 @@ def builder_of(section: str) -> Callable[..., Any]:
         "contaminate": contaminate,
         "epochs": cut_epochs,
         "evaluation": choose_evaluation,
+        "online": choose_online,
         "pretrained": choose_pretrained,
     }
     return builders[section]
@@ -185,6 +199,8 @@ def resolve(
     choices["data"]["dataset"] = as_list(choices["data"]["dataset"])
     choices["models"] = as_list(choices["models"])
     check_options(choose_pretrained, choices.get("pretrained", {}), where="[pretrained]")
+    check_options(choose_evaluation, choices["evaluation"], where="[evaluation]")
+    make_live(choices, written)
     _check_names(choices["models"])
     expand_modes(choices, named="models" in written)
     _check(choices)
@@ -312,6 +328,8 @@ def _check(choices: Tree) -> None:
     _check_evaluation(choices["evaluation"], slide=choices.get("epochs", {}).get("slide", False))
     _check_cleaners(choices)
     _check_contaminate(choices.get("contaminate", {}))
+    if choices.get("online"):
+        check_online(choices["online"])
     if device := choices.get("train", {}).get("device"):
         from neurodecode.training.net import choose_device  # here: it takes torch
 
@@ -385,7 +403,8 @@ def _check_contaminate(options: Mapping[str, Any]) -> None:
 
 
 def _check_evaluation(evaluation: Mapping[str, Any], *, slide: bool) -> None:
-    check_metric(evaluation.get("metric", "balanced_accuracy"), slide=slide)
+    live = evaluation.get("protocol") == PSEUDO_ONLINE
+    check_metric(evaluation.get("metric", "balanced_accuracy"), slide=slide, live=live)
     _check_alarms(evaluation, slide)
     check_alignments(as_list(evaluation.get("align", ["none"])))
     n_folds = evaluation.get("n_folds")
@@ -462,7 +481,8 @@ def check_alignments(align: Sequence[str]) -> None:
 
 def _fill(choices: Tree) -> Tree:
     """Write the defaults out, so that the stored choices are whole."""
-    added = ("contaminate",) if choices.get("contaminate") else ()
+    added = ["contaminate"] if choices.get("contaminate") else []
+    added += ["online"] if is_live(choices) else []
     for section in ("data", "preprocess", "epochs", "evaluation", *added):
         table = choices.setdefault(section, {})
         for name, parameter in keywords(builder_of(section)).items():

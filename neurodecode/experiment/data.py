@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from neurodecode.core.options import keywords
 from neurodecode.epochs.cut import BACKGROUND, cut_again, cut_epochs
 from neurodecode.epochs.epochset import EpochSet, join
 from neurodecode.evaluation.cleaning import Continuous, Part
+from neurodecode.evaluation.command_scores import Timeline
+from neurodecode.evaluation.splits import PSEUDO_ONLINE
+from neurodecode.experiment.live_choices import is_live
 from neurodecode.preprocess.chain import finish, prepare, preprocess, with_eog
 from neurodecode.recordings.cards import Card, find_card, local_files, open_dataset
 from neurodecode.recordings.load import Recording, load_recordings
@@ -45,14 +48,14 @@ def load_data(
     n_subjects: int | None = None,
     report: Report = lambda words, done, total: None,
 ) -> tuple[EpochSet, Continuous | None]:
-    """As `load_epochs`, and the recordings themselves where a cleaner will need them.
+    """As `load_epochs`, and the recordings themselves where they are cleaned or played.
 
     The windows are those of recordings that were not cleaned, whatever `choices` say.
 
     Raises
     ------
     ConfigError
-        If recordings with different channels were to be cleaned.
+        If recordings with different channels were to be cleaned, or referenced as live.
     """
     data = choices["data"]
     cards = [find_card(name, paradigm=choices["paradigm"]) for name in data["dataset"]]
@@ -60,25 +63,57 @@ def load_data(
     alike = "common" if len(pairs) > 1 else "same"
     channels = "any" if data["montage"] == "any" else alike
     epochs = join([windows for windows, _ in pairs], channels=channels)
-    if set(choices["evaluation"]["clean"]) == {"none"}:
+    if is_live(choices):
+        _check_reference(choices, [windows for windows, _ in pairs])
+    if not _keeps(choices):
         return epochs, None
-    kinds = {frozenset(part.ch_names) for _, parts in pairs for part in parts}
+    kept = [one for _, parts in pairs for one in parts]
+    kinds = {frozenset(one.part.ch_names) for one in kept}
     if channels == "any" and len(kinds) > 1:
         raise ConfigError(
             f"evaluation.clean takes recordings of the same channels, and data.montage=any joined "
             f"{len(kinds)} different sets of them. Leave cleaning out, or keep the channels that "
             f"all have with preprocess.channels."
         )
-    ends = np.cumsum([len(part.index) for _, parts in pairs for part in parts])
+    ends = np.cumsum([len(one.part.index) for one in kept])
     return epochs, Continuous(
         parts=[
-            replace(part, index=part.index + end - len(part.index))
-            for part, end in zip((p for _, parts in pairs for p in parts), ends, strict=True)
+            replace(one.part, index=one.part.index + end - len(one.part.index))
+            for one, end in zip(kept, ends, strict=True)
         ],
+        timelines=[one.timeline for one in kept] if _plays(choices) else (),
         options=choices["clean"],
         finish=_for(finish, choices["preprocess"]),
         cut=_for(cut_again, choices["epochs"]),
     )
+
+
+class Kept(NamedTuple):
+    """A recording before its band, and what happened in it."""
+
+    part: Part
+    timeline: Timeline
+
+
+def _plays(choices: Mapping[str, Any]) -> bool:
+    """Whether test recordings are played as if live."""
+    return bool(choices["evaluation"]["protocol"] == PSEUDO_ONLINE)
+
+
+def _keeps(choices: Mapping[str, Any]) -> bool:
+    """Whether recordings are needed once their windows are cut."""
+    return set(choices["evaluation"]["clean"]) != {"none"} or _plays(choices)
+
+
+def _check_reference(choices: Mapping[str, Any], sets: Sequence[EpochSet]) -> None:
+    """Refuse a reference of channels that are not common to all: a stream would lack them."""
+    if choices["preprocess"]["reference"] == "none":
+        return
+    if len({frozenset(windows.ch_names) for windows in sets}) > 1:
+        raise ConfigError(
+            "preprocess.reference was taken over channels that not all data sets have, and live "
+            "there are the common ones only. Name those with preprocess.channels."
+        )
 
 
 def find_people(choices: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -144,7 +179,7 @@ def classes_of(
 
 def _load_one(
     card: Card, choices: Mapping[str, Any], n_subjects: int | None, report: Report
-) -> tuple[EpochSet, list[Part]]:
+) -> tuple[EpochSet, list[Kept]]:
     data = choices["data"]
     with local_files(card, data["data_dir"]):
         dataset = open_dataset(card, data_dir=data["data_dir"])
@@ -152,7 +187,7 @@ def _load_one(
         classes = classes_of(
             dataset, card, data["events"], slide=choices["epochs"].get("slide", False)
         )
-        pairs: list[tuple[EpochSet, Part | None]] = []
+        pairs: list[tuple[EpochSet, Kept | None]] = []
         for i, subject in enumerate(subjects):
             report(f"reading {card.name}", i, len(subjects))
             pairs += load_subject(dataset, subject, classes, choices)
@@ -160,16 +195,16 @@ def _load_one(
     if not pairs:
         raise RecordingError(f"{card.name} has no subject to load.")
     epochs = join([epochs for epochs, _ in pairs], channels=data["montage"])
-    return epochs, [part for _, part in pairs if part is not None]
+    return epochs, [kept for _, kept in pairs if kept is not None]
 
 
 def load_subject(
     dataset: Any, subject: Any, classes: Sequence[str], choices: Mapping[str, Any]
-) -> list[tuple[EpochSet, Part | None]]:
+) -> list[tuple[EpochSet, Kept | None]]:
     """Windows of each recording of one subject; recordings without an event are passed over.
 
     Where windows slide, a recording without an event is background throughout, and is kept. With
-    each, the recording before its band, where a cleaner will need it.
+    each, the recording before its band, where it will be cleaned or played.
 
     Raises
     ------
@@ -188,9 +223,11 @@ def load_subject(
             raise SignalError(f"{recording.name}: {error}") from None
         epochs = cut_epochs(replace(recording, raw=raw), classes, **choices["epochs"])
         if len(epochs):
+            kept = None
             if part is not None:
                 part = replace(part, index=np.arange(len(epochs)))
-            pairs.append((epochs, part))
+                kept = Kept(part, _timeline(recording, classes))
+            pairs.append((epochs, kept))
     if not pairs:
         raise SignalError(
             f"Subject {subject} of {dataset.code} has no window of {', '.join(classes)} that is "
@@ -199,13 +236,23 @@ def load_subject(
     return pairs
 
 
+def _timeline(recording: Recording, classes: Sequence[str]) -> Timeline:
+    """Events of the classes, by their place in `classes`."""
+    chosen = [i for i, label in enumerate(recording.label) if label in classes]
+    return Timeline(
+        onset=recording.onset[chosen],
+        duration=recording.duration[chosen],
+        label=np.array([classes.index(recording.label[i]) for i in chosen], dtype=np.int64),
+    )
+
+
 def _ready(recording: Recording, choices: Mapping[str, Any]) -> tuple[Any, Part | None]:
-    """The preprocessed recording; and, where a cleaner will need it, what it was before its band.
+    """The preprocessed recording; and, where it will be needed, what it was before its band.
 
     Artifacts are added before anything could clean them.
     """
     options, added = choices["preprocess"], choices["contaminate"]
-    keep = set(choices["evaluation"]["clean"]) != {"none"}
+    keep = _keeps(choices)
     if not keep and not added:
         return preprocess(recording.raw, **options), None
     raw = prepare(recording.raw, **_for(prepare, options))

@@ -29,7 +29,7 @@ PLAIN = ("bank", "mix", "evaluation", "train")
 REFUSED = {
     name: f"--{name}"
     for name in ("protocol", "events", "align", "clean", "metric", "against", "jobs", "mode")
-} | {"start": "--from"}
+} | {"start": "--from", "online_ready": "--online-ready"}
 """Flags of `neurodecode fit` that say nothing of denoisers."""
 
 
@@ -123,7 +123,7 @@ def refuse_flags(given: Mapping[str, Any]) -> None:
     ConfigError
         Naming them.
     """
-    useless = [flag for name, flag in REFUSED.items() if given.get(name) is not None]
+    useless = [flag for name, flag in REFUSED.items() if given.get(name) not in (None, False)]
     if useless:
         raise ConfigError(
             f"--paradigm denoise trains on mixtures of brains and artifacts. Leave out what is for "

@@ -16,10 +16,12 @@ from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.alarms import Detection
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, training_parts
+from neurodecode.evaluation.pseudo_online import Live
 from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
-from neurodecode.evaluation.splits import make_folds
+from neurodecode.evaluation.splits import EVERYBODY, PSEUDO_ONLINE, everybody, make_folds
 from neurodecode.experiment.choices import Tree, to_toml
 from neurodecode.experiment.data import Report, find_people, load_data, load_epochs
+from neurodecode.experiment.live_choices import policy_of
 from neurodecode.experiment.start import refuse_seen, start_key
 from neurodecode.models import MODELS, split_mode
 from neurodecode.recordings.cards import find_card
@@ -27,12 +29,19 @@ from neurodecode.results.provenance import (
     cleaners_digest,
     environment,
     library_versions,
+    live_digest,
     source_digest,
 )
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run, Store
 
 logger = logging.getLogger(__name__)
+
+LIVE = (
+    "every step is causal, as live; after the folds each decoder is fitted to everybody, for "
+    "`neurodecode online RUN`"
+)
+"""What there is to say of a run whose decoders are made for use live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,16 @@ class Plan:
     jobs: list[Job]
     n_params: dict[str, int]
     seen: list[str]
+
+    @property
+    def folds(self) -> list[str]:
+        """Keys of what is tested."""
+        return [job.key for job in self.jobs if job.fold.name != EVERYBODY]
+
+    @property
+    def live(self) -> list[str]:
+        """Keys of decoders that are fitted to everybody, for use live."""
+        return [job.key for job in self.jobs if job.fold.name == EVERYBODY]
 
     @property
     def run_id(self) -> str:
@@ -140,6 +159,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         contaminated=in_words(choices["contaminate"]),
         continuous=continuous,
         detection=_detection(choices, epochs),
+        live=_live(choices, epochs),
     )
     folds = make_folds(
         epochs,
@@ -147,7 +167,11 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         n_folds=evaluation["n_folds"],
         order=evaluation["order"],
         slide=choices["epochs"]["slide"],
+        split=evaluation["split"],
     )
+    shuffled = evaluation["shuffle_labels"]
+    if evaluation["online_ready"] and not shuffled:  # what learned from a control is of no use
+        folds.append(everybody(epochs))
     people = epochs.table[["dataset", "subject"]].drop_duplicates().itertuples(index=False)
     seen = refuse_seen(choices, ((dataset, subject) for dataset, subject in people))
     build_cleaners(choices)
@@ -156,8 +180,8 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
             for fold in folds:
                 training_parts(continuous, fold, word)  # before anything is fitted
     cleaning = {word: _cleaning_key(choices, continuous, word) for word in clean}
+    playing = _playing_key(choices, continuous)
     data, versions = epochs.digest(), library_versions()
-    shuffled = evaluation["shuffle_labels"]
     jobs = []
     n_params = build_models(choices, epochs.spec)
     for model in n_params:
@@ -185,6 +209,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
                     seed=seed,
                     metric=task.metric,
                     **({} if task.detection is None else {"detection": task.detection}),
+                    **({} if fold.name == EVERYBODY else playing),
                     **cleaning[word],
                     **start,
                     **own,
@@ -195,7 +220,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
             for fold in folds
             for word in clean
             for a in align
-            for seed in (seeds if net or shuffled else seeds[:1])
+            for seed in (seeds if (net or shuffled) and fold.name != EVERYBODY else seeds[:1])
         ]
     order = {fold.name: i for i, fold in enumerate(folds)}
     # fold by fold, so that a run stopped half-way compares all decoders on what it has
@@ -205,10 +230,41 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
     return Plan(choices=choices, task=task, data=data, jobs=jobs, n_params=n_params, seen=seen)
 
 
+def _live(choices: Tree, epochs: EpochSet) -> Live | None:
+    """How decisions are taken, where test recordings are played."""
+    if not choices["evaluation"]["online_ready"]:
+        return None
+    online = choices["online"]
+    duration = epochs.spec.duration
+    policy = policy_of(online, epochs.classes, duration=duration)  # refuses what cannot be
+    if choices["evaluation"]["protocol"] != PSEUDO_ONLINE:
+        return None
+    parts = {name: choices[name] for name in ("preprocess", "epochs")}
+    return Live(policy=policy, hop=float(online["hop"]), **parts)
+
+
+def _playing_key(choices: Tree, continuous: Continuous | None) -> dict[str, Any]:
+    """What the key of a fold must hold of recordings that are played; nothing where none is."""
+    if choices["evaluation"]["protocol"] != PSEUDO_ONLINE:
+        return {}
+    assert continuous is not None, "recordings are kept where they are played"
+    happened = [
+        (t.onset.tolist(), t.duration.tolist(), t.label.tolist()) for t in continuous.timelines
+    ]
+    return {
+        "live": choices["online"],
+        "live_code": live_digest(),
+        "happened": happened,
+        "recordings": continuous.digest(),
+        "preprocess": choices["preprocess"],
+        "epochs": choices["epochs"],
+    }
+
+
 def _detection(choices: Tree, epochs: EpochSet) -> Detection | None:
     """How windows become events, where they slide."""
     cut, evaluation = choices["epochs"], choices["evaluation"]
-    if not cut["slide"]:
+    if not cut["slide"] or evaluation["protocol"] == PSEUDO_ONLINE:
         return None
     return Detection(
         # Whole samples, as windows step.
@@ -279,7 +335,9 @@ def fit(
         "contaminated": plan.task.contaminated,
         "seen": plan.seen,
         "data": plan.data,
-        "folds": [job.key for job in plan.jobs],
+        "folds": plan.folds,
+        "online_ready": choices["evaluation"]["online_ready"],
+        "live": plan.live,
         **environment(),
     }
     run.describe(to_toml(choices), meta)
@@ -329,8 +387,11 @@ def preview(choices: Tree, *, report: Report = lambda words, done, total: None) 
         facts["contaminated"] = added
     if cleaners := build_cleaners(choices):
         facts["cleaners"] = ", ".join(cleaners)
-    if choices["evaluation"]["protocol"] == "cross-subject":
-        facts["folds"] = choices["evaluation"]["n_folds"] or n_subjects
+    evaluation = choices["evaluation"]
+    if "cross-subject" in (evaluation["protocol"], evaluation["split"]):
+        facts["folds"] = evaluation["n_folds"] or n_subjects
+    if evaluation["online_ready"]:
+        facts["live"] = LIVE
     return facts
 
 

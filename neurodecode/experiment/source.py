@@ -76,7 +76,7 @@ class Source:
         if row.clean != "none":
             assert continuous is not None, "recordings are kept where they are cleaned"
             if not CleanWord.parse(row.clean).own:
-                x = fold_windows(epochs, continuous, row.clean, fold)
+                x = fold_windows(epochs, continuous, row.clean, fold).x
             else:
                 if row.clean not in self._own:
                     self._own[row.clean] = own_windows(epochs, continuous, row.clean)
@@ -101,6 +101,7 @@ class Source:
             n_folds=evaluation["n_folds"],
             order=evaluation["order"],
             slide=choices["epochs"]["slide"],
+            split=evaluation["split"],
         )
         self.slide = choices["epochs"]["slide"]
         self._folds = {fold.name: fold for fold in folds}

@@ -5,10 +5,12 @@ as in its EEG meta-data page. Clocks are synchronised and time stamps dejittered
 """
 
 import gzip
+import io
 import logging
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import mne
 import numpy as np
@@ -22,6 +24,10 @@ from neurodecode.recordings.arrays import logger, raw_from_array, volts_in
 EEG_RATE = 100.0  # Hz; slower streams of numbers are motion, heart rate, battery, ...
 NOT_EEG = ("audio", "video", "gaze", "mocap", "acc", "gyro", "position", "emg", "ecg", "ppg")
 TYPES = {"eeg", "eog", "ecg", "emg", "stim", "misc", "bio"}
+PACKED = (".xdfz", ".gz")
+SIZES = {1: "<B", 4: "<I", 8: "<Q"}  # how the length of a chunk may be written
+BOUNDARY = bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")  # stands between chunks now and then
+COMMANDS = "neurodecode-commands"  # stream of what the live loop commanded
 
 
 def read_xdf(
@@ -36,7 +42,9 @@ def read_xdf(
     Without `stream`, the EEG stream is the one of type EEG; where no stream has that type, the
     only stream of numbers at 100 Hz or more. The sampling rate is the nominal one. Markers become
     annotations at the sample that was taken at their time on the synchronised clock, so a device
-    that runs slow or pauses does not shift them. A pause is annotated as a boundary.
+    that runs slow or pauses does not shift them. A pause is annotated as a boundary. Commands of
+    our live loop are annotated as "command/LABEL", so that they are not taken for events; its
+    decisions are left out. A recording that was cut off is read up to there.
     """
     streams = _load(path)
     eeg = _choose(path, streams, stream)
@@ -77,22 +85,68 @@ class _Collect(logging.Handler):
 def _load(path: Path) -> list[Any]:
     log, collect = logging.getLogger("pyxdf"), _Collect()
     log.addHandler(collect)
-    # Opened here, because pyxdf leaves a file that it refuses open.
-    opened = gzip.open if path.suffix in (".xdfz", ".gz") else open
     try:
-        with opened(path, "rb") as file:
+        opened, cut = _open(path)
+        with opened as file:  # opened here, because pyxdf leaves a file that it refuses open
             streams, _ = pyxdf.load_xdf(file)
     except Exception as error:  # whatever the damaged bytes lead to
         collect.said.append(str(error) or type(error).__name__)
-        streams = []
+        streams, cut = [], False
     finally:
         log.removeHandler(collect)
+    if cut and not any(len(stream["time_stamps"]) for stream in streams):
+        collect.said.append("it ends before the first samples")
     if collect.said:
         reason = collect.said[0].split("\n")[0].rstrip(".")
         raise RecordingError(
             f"{path} is not a whole XDF file ({reason}). Copy it again from where it was recorded."
         )
+    if not all("footer" in stream for stream in streams):
+        logger.warning(
+            "%s has no proper end: it was cut off while it was recorded or copied. What is there "
+            "is read",
+            path,
+        )
     return list(streams)
+
+
+def _open(path: Path) -> tuple[BinaryIO, bool]:
+    """The file, and whether a last chunk was left out because it is not whole."""
+    if path.suffix in PACKED:
+        return cast(BinaryIO, gzip.open(path, "rb")), False
+    file = path.open("rb")
+    size = path.stat().st_size
+    end = _last_whole(file, size)
+    if end == size or BOUNDARY in _rest(file, end):
+        file.seek(0)
+        return file, False  # what goes on after a chunk is damaged: pyxdf says how
+    with file:
+        file.seek(0)
+        return io.BytesIO(file.read(end)), True
+
+
+def _last_whole(file: BinaryIO, size: int) -> int:
+    """Where the last chunk ends that is there as a whole, bytes from the beginning."""
+    end = file.seek(4)  # "XDF:"
+    while end < size:
+        first = file.read(1)
+        form = SIZES.get(first[0])
+        if form is None:
+            return size  # no chunk begins like this: damaged, not cut off
+        length = file.read(struct.calcsize(form))
+        after = end + 1 + len(length)
+        if len(length) < struct.calcsize(form):
+            return end
+        after += struct.unpack(form, length)[0]
+        if after > size:
+            return end
+        end = file.seek(after)
+    return end
+
+
+def _rest(file: BinaryIO, start: int) -> bytes:
+    file.seek(start)
+    return file.read()
 
 
 def _choose(path: Path, streams: Sequence[Any], name: str | None) -> Any:
@@ -188,6 +242,9 @@ def _markers(path: Path, streams: Sequence[Any], eeg: Any, sfreq: float) -> list
     for stream in streams:
         if float(stream["info"]["nominal_srate"][0]) > 0 or stream is eeg:
             continue
+        if text(stream["info"], "type") == "Decision":
+            continue
+        prefix = "command/" if text(stream["info"], "name") == COMMANDS else ""
         for time, value in zip(stream["time_stamps"], stream["time_series"], strict=True):
             words = [v.strip() if isinstance(v, str) else f"{v:g}" for v in value]
             description = "/".join(word for word in words if word)
@@ -195,7 +252,7 @@ def _markers(path: Path, streams: Sequence[Any], eeg: Any, sfreq: float) -> list
             if not clock[0] - 0.5 / sfreq <= time <= clock[-1] + 0.5 / sfreq:
                 outside += 1
             elif description:
-                marks.append((sample / sfreq, description))
+                marks.append((sample / sfreq, prefix + description))
     if outside:
         logger.warning("%s: %d markers lie outside the EEG stream and are left out", path, outside)
     return marks

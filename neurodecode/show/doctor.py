@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from neurodecode.core.errors import StoreError
+from neurodecode.online.discovery import Discovery, try_discovery
 from neurodecode.results.provenance import environment
 from neurodecode.results.store import Store
 from neurodecode.show import console
 
 
-def show_doctor(runs: Path, *, as_json: bool) -> int:
+def show_doctor(runs: Path, *, network: bool = False, as_json: bool) -> int:
     """Print what there is to work with; 0 if everything works together, else 2."""
     start = time.perf_counter()
-    facts = _doctor_facts(runs)
+    facts = _doctor_facts(runs, network)
     problems = facts["problems"]
     facts["seconds"] = round(time.perf_counter() - start, 1)
     if as_json:
@@ -33,7 +34,7 @@ def show_doctor(runs: Path, *, as_json: bool) -> int:
     return 2 if problems else 0
 
 
-def _doctor_facts(runs: Path) -> dict[str, Any]:
+def _doctor_facts(runs: Path, network: bool) -> dict[str, Any]:
     facts: dict[str, Any] = environment()
     problems = []
     try:
@@ -55,5 +56,24 @@ def _doctor_facts(runs: Path) -> dict[str, Any]:
         Store.open(runs)
     except StoreError as error:
         problems.append(str(error))
+    streams = try_discovery(network=network)
+    facts["lsl"] = _lsl_facts(streams)
+    problems += [streams.problem] if streams.problem else []
     facts["problems"] = problems
+    return facts
+
+
+def _lsl_facts(streams: Discovery) -> dict[str, str]:
+    """What the test of LSL found, in words."""
+    if not streams.library:
+        return {"liblsl": "does not work"}
+    facts = {
+        "liblsl": streams.library,
+        "found": f"{streams.n_found} of {streams.n_streams} in {1e3 * streams.seconds:.1f} ms",
+    }
+    if streams.latency:
+        facts["clock offset"] = f"{1e6 * streams.offset:.0f} us"
+        facts["latency"] = (
+            f"{1e3 * streams.latency:.2f} ms (median), {1e3 * streams.latency_p99:.2f} ms (99 %)"
+        )
     return facts

@@ -2,15 +2,16 @@
 
 A file holds the choices and facts that a decoder was built from, and what fitting gave it: the
 weights of a net, or the attributes of a scikit-learn estimator. Loading builds the model anew and
-puts these back, so nothing in the file is ever executed.
+puts these back, so nothing in the file is ever executed. What else was fitted beside the decoder,
+such as a cleaner, lies in the same file.
 """
 
 import importlib
 import json
 import math
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -35,8 +36,17 @@ LIBRARIES = ("neurodecode-eeg", "torch", "braindecode", "scikit-learn", "pyriema
 Tensors = dict[str, Any]  # arrays, and tensors of torch
 
 
-def save(decoder: Decoder, path: Path) -> None:
+def save(decoder: Decoder, path: Path, extra: Mapping[str, Any] | None = None) -> None:
     """Write a fitted decoder to `path`, whole or not at all.
+
+    Parameters
+    ----------
+    decoder
+        Fitted.
+    path
+        A file that is there is replaced.
+    extra
+        Whatever belongs to it, by name: values that `encode` takes. `load_extra` gives them back.
 
     Raises
     ------
@@ -54,6 +64,7 @@ def save(decoder: Decoder, path: Path) -> None:
         "history": decoder.history_,
         "n_params": decoder.n_params_,
         "versions": {name: version(name) for name in LIBRARIES},
+        "extra": encode(dict(extra or {}), "extra", tensors),
     }
     if isinstance(decoder.model_, nn.Module):
         tensors |= {"mean": decoder.mean_, "scale": decoder.scale_}
@@ -87,8 +98,28 @@ def load(path: Path) -> Decoder:
         If there is no such file, it is damaged or not ours, or the code has changed too much.
     """
     header, tensors = _read(Path(path))
-    try:
+    with _saying(path):
         return _restore(header, tensors)
+
+
+def load_extra(path: Path) -> dict[str, Any]:
+    """What was saved to `path` beside the decoder; nothing in files of older versions.
+
+    Raises
+    ------
+    CheckpointError
+        As `load`.
+    """
+    header, tensors = _read(Path(path))
+    with _saying(path):
+        return dict(decode(header.get("extra", {"dict": []}), tensors))
+
+
+@contextmanager
+def _saying(path: Path) -> Iterator[None]:
+    """Errors within name the file."""
+    try:
+        yield
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except NeurodecodeError as error:

@@ -106,8 +106,8 @@ def test_the_test_recording_changes_nothing_that_was_fitted(
 ) -> None:
     epochs, source = pieces
     fold = make_folds(epochs)[0]
-    x = fold_windows(epochs, source, "shrink", fold)
-    y = fold_windows(epochs, changed(source, 0), "shrink", fold)
+    x = fold_windows(epochs, source, "shrink", fold).x
+    y = fold_windows(epochs, changed(source, 0), "shrink", fold).x
     (first, raws), (second, _) = SEEN
     assert len(raws) == 3
     assert fitted(first) == fitted(second)
@@ -145,7 +145,7 @@ def test_own_mode_sees_each_recording_alone(pieces: tuple[EpochSet, Continuous])
     assert (x[first] != y[first]).any()
     rest = np.setdiff1d(np.arange(len(epochs)), first)
     np.testing.assert_array_equal(x[rest], y[rest])
-    strict = fold_windows(epochs, source, "shrink", make_folds(epochs)[0])
+    strict = fold_windows(epochs, source, "shrink", make_folds(epochs)[0]).x
     assert (x[first] != strict[first]).any()
 
 

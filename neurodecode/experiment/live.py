@@ -1,0 +1,320 @@
+"""A finished run as a live decoder: which one, with which steps, and how it decides."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from neurodecode.alignment.align import AlignState, align_start
+from neurodecode.core.errors import ConfigError, StoreError, UnknownName
+from neurodecode.core.options import check_options
+from neurodecode.core.stopping import StopRule
+from neurodecode.evaluation.pseudo_online import live_pipeline
+from neurodecode.evaluation.splits import EVERYBODY
+from neurodecode.experiment.choices import parse_value, resolve
+from neurodecode.experiment.live_choices import check_online, choose_online, policy_of
+from neurodecode.online import lsl
+from neurodecode.online.engine import Engine
+from neurodecode.online.loop import LoopOptions
+from neurodecode.online.pipeline import LivePipeline
+from neurodecode.online.score import scorer_of
+from neurodecode.online.serve import serve, write_line
+from neurodecode.results.rows import ResultRow
+from neurodecode.results.store import Run
+from neurodecode.training import checkpoint
+from neurodecode.training.estimator import Decoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiveRun:
+    """A decoder of a run, ready for a stream.
+
+    Attributes
+    ----------
+    run, row
+        Where it comes from; the row's fold is "everybody", or the one that was asked for.
+    decoder
+        Fitted.
+    extra
+        What lies beside it in its checkpoint.
+    pipeline
+        The decoder with its causal steps.
+    online
+        How it decides: options of ``[online]``.
+    score
+        Mean over the folds of the run of its pipeline, not a number where nothing was tested.
+    seen
+        Data set and subject of the people it was fitted to.
+    """
+
+    run: Run
+    row: ResultRow
+    decoder: Decoder
+    extra: dict[str, Any]
+    pipeline: LivePipeline
+    online: dict[str, Any]
+    score: float
+    seen: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+    @property
+    def words(self) -> str:
+        """What decides, in words."""
+        row = self.row
+        parts = [row.model]
+        parts += [f"aligned {row.align}"] if row.align != "none" else []
+        parts += [f"cleaned by {row.clean}"] if row.clean != "none" else []
+        return ", ".join(parts)
+
+    def describe(self) -> str:
+        """The same with what it was fitted to, and how well it did."""
+        row = self.row
+        who = f"fitted to {row.n_train} windows of {row.fold}"
+        if row.fold != EVERYBODY:
+            who = f"fitted without {row.fold}"
+        rest = "" if np.isnan(self.score) else f", {row.metric} {self.score:.3f} over the folds"
+        simulated = " (simulated recordings)" if row.simulated else ""
+        return f"{self.words}, {who}{rest}{simulated}"
+
+    def engine(
+        self,
+        facts: lsl.StreamFacts,
+        *,
+        cued: bool = False,
+        adapt: float | None = None,
+        max_gap: float | None = None,
+        max_age: float = 1.0,
+    ) -> Engine:
+        """An engine for a stream, on the clock of LSL; see `LivePipeline.engine`."""
+        pipeline, online = self.pipeline, self.online
+        duration = pipeline.n_times / pipeline.sfreq
+        return pipeline.engine(
+            facts.sfreq,
+            hop=float(online["hop"]),
+            policy=policy_of(online, pipeline.classes, duration=duration),
+            cued=cued,
+            adapt=adapt,
+            clock=lsl.clock,
+            max_gap=max_gap,
+            max_age=max_age,
+        )
+
+    def knows(self, facts: lsl.StreamFacts) -> bool:
+        """Whether a stream plays a recording of somebody whom the decoder was fitted to."""
+        playing = facts.playing
+        return (playing.get("dataset", ""), playing.get("subject", "")) in self.seen
+
+
+def go_live(
+    live: LiveRun,
+    options: LoopOptions,
+    *,
+    adapt: float | None = None,
+    max_gap: float | None = None,
+    max_age: float = 1.0,
+) -> int:
+    """Run the live loop until it is stopped: JSON lines out, words in; its exit status.
+
+    Parameters
+    ----------
+    live
+        What decides.
+    options
+        Of the loop.
+    adapt, max_gap, max_age
+        See `LivePipeline.engine`.
+
+    Raises
+    ------
+    NeurodecodeError
+        If there is no signal, or none that the decoder can take.
+    """
+    _tell("decoder", f"{live.run.id}: {live.describe()}.")
+
+    def make(facts: lsl.StreamFacts) -> Engine:
+        if live.knows(facts):
+            _tell(
+                "seen",
+                f"The decoder was fitted to subject {facts.playing['subject']} of "
+                f"{facts.playing['dataset']}, whom this stream plays: what it gets right is no "
+                f"score. Give --fold subject={facts.playing['subject']}.",
+            )
+        return live.engine(facts, cued=options.cued, adapt=adapt, max_gap=max_gap, max_age=max_age)
+
+    return serve(make, replace(options, model=live.words))
+
+
+def _tell(what: str, text: str) -> None:
+    """Say something before the loop does, as it does."""
+    write_line(1, {"kind": "event", "what": what, "text": text, "time": lsl.clock()})
+
+
+def open_live(
+    run: Run,
+    *,
+    model: str | None = None,
+    align: str | None = None,
+    clean: str | None = None,
+    fold: str | None = None,
+    exit_rule: str | None = None,
+    sets: Iterable[str] = (),
+) -> LiveRun:
+    """The decoder of a run that is to go live.
+
+    Parameters
+    ----------
+    run
+        Made with ``fit --online-ready`` or ``--protocol pseudo-online``, or calibrated.
+    model, align, clean
+        Which pipeline; by default the one with the best mean score of those that fit the words.
+    fold
+        Take the decoder of this fold, which has not seen who was left out, instead of the one that
+        was fitted to everybody. Its name, or the beginning of its key.
+    exit_rule
+        Answer before a window is over, by a rule of `neurodecode exit`.
+    sets
+        ``online.OPTION=VALUE``, over what the run says.
+
+    Raises
+    ------
+    ConfigError
+        If the run is not made for live use, or has no such decoder.
+    StoreError
+        If nothing of it is finished.
+    """
+    meta = run.meta()
+    if not meta.get("online_ready"):
+        raise ConfigError(
+            f"{run.id} was evaluated with steps that see the future, which live there is not. Fit "
+            f"again with --online-ready, which filters causally and keeps a decoder for live use."
+        )
+    tested = run.rows()
+    rows = run.rows(meta.get("live", [])) if fold is None else _of_fold(run, tested, fold)
+    scores = _mean_scores(tested)
+    wanted = {"model": model, "align": align, "clean": clean}
+    row = _best(_matching(run, rows, wanted), scores)
+    path = run.checkpoint_file(row.key)
+    decoder, extra = checkpoint.load(path), checkpoint.load_extra(path)
+    choices = resolve("mi", pipeline=run.path / "config.toml")
+    classes = meta["classes"]
+    if len(decoder.classes_) != len(classes):
+        raise ConfigError(
+            f"{row.model} of fold {row.fold} knows {len(decoder.classes_)} of the run's "
+            f"{len(classes)} classes. Choose another fold."
+        )
+    pipeline = live_pipeline(
+        decoder,
+        extra,
+        classes=classes,
+        align=row.align,
+        preprocess=choices["preprocess"],
+        epochs=choices["epochs"],
+    )
+    known = extra.get("reference")
+    rule = None if exit_rule is None else _exit_rule(run, row, exit_rule)
+    pipeline = replace(
+        pipeline,
+        scorer=scorer_of(decoder, rule),
+        start=align_start() if known is None else AlignState(known["mean"], float(known["n"])),
+        settled=known is not None,
+    )
+    return LiveRun(
+        run=run,
+        row=row,
+        decoder=decoder,
+        extra=extra,
+        pipeline=pipeline,
+        online=_online(choices, sets),
+        score=scores.get(_named(row), float("nan")),
+        seen=_seen(tested, row),
+    )
+
+
+def _of_fold(run: Run, rows: list[ResultRow], fold: str) -> list[ResultRow]:
+    found = [row for row in rows if row.fold == fold or (fold and row.key.startswith(fold))]
+    if not found:
+        raise UnknownName(f"fold of {run.id}", fold, {row.fold for row in rows})
+    return found
+
+
+def _named(row: ResultRow) -> tuple[str, str, str]:
+    return row.model, row.align, row.clean
+
+
+def _mean_scores(rows: list[ResultRow]) -> dict[tuple[str, str, str], float]:
+    scores: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        scores.setdefault(_named(row), []).append(row.score)
+    return {name: float(np.mean(found)) for name, found in scores.items()}
+
+
+def _matching(run: Run, rows: list[ResultRow], wanted: Mapping[str, str | None]) -> list[ResultRow]:
+    """Rows of the pipelines that fit the words."""
+    if not rows:
+        raise StoreError(
+            f"No decoder of {run.path} is finished for live use. Give the command of the run again."
+        )
+    for name, word in wanted.items():
+        if word is None:
+            continue
+        known = {getattr(row, name) for row in rows}
+        rows = [row for row in rows if getattr(row, name) == word]
+        if not rows:
+            raise UnknownName(f"{name} of {run.id}", word, known)
+    return rows
+
+
+def _best(rows: list[ResultRow], scores: Mapping[tuple[str, str, str], float]) -> ResultRow:
+    """The row of the pipeline with the best mean score; the first where none was tested."""
+    return max(rows, key=lambda row: np.nan_to_num(scores.get(_named(row), 0.0), nan=0.0))
+
+
+def _online(choices: Mapping[str, Any], sets: Iterable[str]) -> dict[str, Any]:
+    online = dict(choices["online"])
+    for text in sets:
+        name, equals, value = text.partition("=")
+        section, dot, option = name.strip().partition(".")
+        if section != "online" or not (dot and equals and value.strip()):
+            raise ConfigError(
+                f"--set {text}: a live decoder is fitted, and only how it decides can be chosen. "
+                f"Write --set online.OPTION=VALUE."
+            )
+        online[option] = parse_value(value.strip())
+    check_options(choose_online, online, where="[online]")
+    check_online(online)
+    return online
+
+
+def _seen(tested: list[ResultRow], row: ResultRow) -> frozenset[tuple[str, str]]:
+    """People of the run whom a decoder was fitted to."""
+    people = {(dataset, r.subject) for r in tested for dataset in r.dataset.split("+")}
+    if row.fold.startswith("subject=") and "session=" not in row.fold:
+        people -= {(dataset, row.subject) for dataset in row.dataset.split("+")}
+    return frozenset(people)
+
+
+def _exit_rule(run: Run, row: ResultRow, name: str) -> StopRule:
+    """What `neurodecode exit` found for a decoder; of one fitted to everybody, of its first fold.
+
+    Raises
+    ------
+    ConfigError
+        If it has not been asked, or found no rule for this decoder.
+    """
+    path = run.path / "exit.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ConfigError(
+            f"{run.id} has no rule to stop by. Give `neurodecode exit {run.id}` first."
+        ) from None
+    for entry in document["models"]:
+        if (entry["model"], entry["align"], entry["clean"]) != _named(row):
+            continue
+        folds = [fold for fold in entry["folds"] if fold["key"] == row.key] or entry["folds"]
+        known = folds[0]["rules"]
+        if name not in known:
+            raise UnknownName(f"rule of {run.id}", name, known)
+        return StopRule.from_dict(known[name]["rule"])
+    raise ConfigError(f"{row.model} of {run.id} cannot stop early. Choose a spiking decoder.")
