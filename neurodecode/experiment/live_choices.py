@@ -22,7 +22,7 @@ def choose_online(
     accumulator: str = "smooth",
     options: Mapping[str, Any] | None = None,
     threshold: float = 0.7,
-    refractory: float = 1.0,
+    refractory: float = 2.0,
     rest: str | None = None,
 ) -> None:
     """The options of ``[online]``.
@@ -174,7 +174,8 @@ def _why_not_live(word: str, options: Mapping[str, Any]) -> str:
         return f"clean = '{word}' is a control, and not for use. Write '{how.name}'."
     build, own = CLEANERS.get(how.name), options.get(how.name, {})
     check_options(build, own, where=f"[clean.{how.name}]")
-    if not isinstance(build(**own), StreamingCleaner):
+    # isinstance would ask for the delay, which a cleaner knows once it is fitted.
+    if not hasattr(type(build(**own)), StreamingCleaner.step.__name__):
         return (
             f"clean = '{word}' takes whole recordings, and live they come in chunks. Write one "
             f"that streams, such as asr or regression."

@@ -24,7 +24,7 @@ class Due(NamedTuple):
 
 
 class Sliding:
-    """A window every hop, from when the first is full.
+    """A window every hop: where chunks divide the hop, each ends with the last of a chunk.
 
     Parameters
     ----------
@@ -40,9 +40,7 @@ class Sliding:
 
     def clear(self) -> None:
         """The stream begins anew."""
-        first = self.n_settle + self.n_times
-        # Hops before the first window are counted back from it, so that something is said then too.
-        self.stop = first - (first - 1) // self.n_hop * self.n_hop
+        self.stop = self.n_hop
 
     def next(self) -> Due | None:
         """What is to be decided next."""

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from neurodecode.core.errors import ConfigError
+from neurodecode.core.spec import TaskSpec
 from neurodecode.core.stopping import StopRule
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.online.early_exit import EarlyExit
+from neurodecode.online.frozen import frozen
 
 Proba = NDArray[np.float64]
 
@@ -19,6 +21,7 @@ class Fitted(Protocol):
     """A fitted decoder, such as `neurodecode.training.estimator.Decoder`."""
 
     model_: Any
+    spec_: TaskSpec
     mean_: NDArray[np.float32]  # nets only, (n_chans, 1), as `scale_`
     scale_: NDArray[np.float32]
 
@@ -71,12 +74,12 @@ class Classical:
         return self.window(x)
 
 
-class Net:
-    """A net that sees each window anew."""
+class NormalizedNet:
+    """A net, and what it sees of microvolts."""
 
-    hop = 1
-
-    def __init__(self, net: nn.Module, mean: NDArray[np.float32], scale: NDArray[np.float32]):
+    def __init__(
+        self, net: nn.Module, mean: NDArray[np.float32], scale: NDArray[np.float32]
+    ) -> None:
         self.net = net.eval()
         self.on = next((p.device for p in net.parameters()), torch.device("cpu"))
         self.mean, self.scale = mean, scale
@@ -86,10 +89,26 @@ class Net:
         ready = ((x - self.mean) / self.scale).astype(np.float32)
         return torch.from_numpy(ready[None]).to(self.on)
 
+
+class Net(NormalizedNet):
+    """A net that sees each window, of `n_times` samples, anew."""
+
+    hop = 1
+
+    def __init__(
+        self,
+        net: nn.Module,
+        mean: NDArray[np.float32],
+        scale: NDArray[np.float32],
+        n_times: int,
+    ) -> None:
+        super().__init__(net, mean, scale)
+        self.ask = frozen(net, (1, len(mean), n_times))
+
     def window(self, x: NDArray[np.float32]) -> tuple[Proba, Any]:
         """Probabilities of a window, (n_outputs,)."""
         with torch.inference_mode():
-            logits = self.net(self.normalized(x))[0].double().cpu().numpy()
+            logits = self.ask(self.normalized(x))[0].double().cpu().numpy()
         return _softmax(logits), None
 
     def advance(self, x: NDArray[np.float32], n_new: int, state: Any) -> tuple[Proba, Any]:
@@ -104,7 +123,7 @@ class Heard(NamedTuple):
     logits: NDArray[np.float64]  # (n_steps, n_outputs): those of the window, oldest first
 
 
-class Stream(Net):
+class Stream(NormalizedNet):
     """A spiking net in stream time: it hears each sample once, and never begins anew.
 
     The first window is heard as in training, from silence. After it only what is new is heard, and
@@ -140,9 +159,10 @@ class Stream(Net):
         return _softmax(logits.mean(axis=0)), Heard(net, logits)
 
 
-class InParts(Net):
+class InParts(NormalizedNet):
     """A spiking net that may answer before a window is over; see `EarlyExit`."""
 
+    hop = 1
     net: SpikingDecoder
 
     def __init__(
@@ -169,6 +189,10 @@ class InParts(Net):
         """Probabilities by the next part of a window, whether they are enough, and the state."""
         decision, proba, state = self.exit.push(self.normalized(x)[0].cpu().numpy(), state)
         return np.asarray(proba, dtype=np.float64), decision is not None, state
+
+    def advance(self, x: NDArray[np.float32], n_new: int, state: Any) -> tuple[Proba, Any]:
+        """The window anew: only what cues begin comes in parts."""
+        return self.window(x)
 
 
 def goes_on(net: SpikingDecoder) -> bool:
@@ -203,7 +227,7 @@ def scorer_of(decoder: Fitted, rule: StopRule | None = None) -> Scorer:
         return Classical(decoder.model_)
     if isinstance(decoder.model_, SpikingDecoder) and goes_on(decoder.model_):
         return Stream(decoder.model_, decoder.mean_, decoder.scale_)
-    return Net(decoder.model_, decoder.mean_, decoder.scale_)
+    return Net(decoder.model_, decoder.mean_, decoder.scale_, decoder.spec_.n_times)
 
 
 def _softmax(logits: NDArray[np.float64]) -> Proba:

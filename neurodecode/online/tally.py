@@ -13,7 +13,8 @@ from neurodecode.online.decision import Decision, Status
 from neurodecode.online.latency import Recent
 
 BEGINNINGS = ("starting", "waiting")  # states in which a first window has to fill, as one knows
-AGAIN = 1.0  # s before the same thing is said again; a stream that flickers would fill the screen
+MOST_TURNS = 20  # changes of state that are said at once; a stream that flickers would fill the log
+TURN = 2.0  # s after which one more is
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -95,7 +96,8 @@ class Tally:
     n_reconnects: int = 0
     last: Decision | None = None
     last_command: Decision | None = None
-    _said: dict[str, float] = field(default_factory=dict)
+    _turns: float = 0.0  # changes that were said, less one for every `TURN`
+    _turned: float = 0.0
 
     def event(self, what: str, text: str, **more: Any) -> None:
         """Say in one line what has happened."""
@@ -103,12 +105,16 @@ class Tally:
         self.say({**line, "time": self.clock()})
 
     def turn(self, state: str, text: str, **more: Any) -> None:
-        """Say that the loop is in another state, once; the same state at most once a second."""
-        now = self.clock()
-        if state == self.state or now - self._said.get(state, -math.inf) < AGAIN:
+        """Say that the loop is in another state, once; of very many changes, not all are said."""
+        if state == self.state:
             return
+        now = self.clock()
+        self._turns = max(0.0, self._turns - (now - self._turned) / TURN)
+        self._turned = now
+        if self._turns > MOST_TURNS - 1:
+            return  # it is tried again with the next decision
+        self._turns += 1
         self.state = state
-        self._said[state] = now
         self.event(state, text, **more)
 
     def judge(self, decision: Decision, quality: Callable[[], Mapping[str, str]]) -> None:

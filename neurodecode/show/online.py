@@ -33,6 +33,7 @@ PLAIN = 10.0  # s between two status lines where there is no terminal
 MOST_STARTS = 4  # within a minute: the first, and three more
 PATIENCE = 6.0  # s that the loop has to end in good order; closing a recording may take five
 BAR = 30  # characters
+STATES = ("ok", "gap", "stale", "bad-channels", "stalled", "lost", "stopped", "failed")
 COLOURS = {"ok": "green", "stalled": "red", "lost": "red", "failed": "red"}
 
 
@@ -70,6 +71,8 @@ class Screen:
         elif kind == "event":
             what = str(line.get("what", ""))
             self.explained = self.explained or what == "failed"
+            if what in STATES:
+                self.state = what
             if what in ("frozen", "unfrozen"):
                 self.frozen = what == "frozen"
             return str(line.get("text", what))

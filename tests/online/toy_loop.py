@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--file-limit", type=int, help="bytes that a file may have: a full disk")
     parser.add_argument("--quiet", action="store_true", help="no line for each decision")
     parser.add_argument("--crash", type=int, default=0, help="engines that fail before one works")
+    parser.add_argument("--wait", type=float, default=20.0)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     if options.file_limit:
@@ -84,6 +85,7 @@ def main() -> None:
 
     chosen = LoopOptions(
         stream=options.stream,
+        wait=options.wait,
         stall=0.2,
         lost_after=0.6,
         record=options.record,

@@ -14,7 +14,8 @@ Steps, each with seconds of signal:
     away     the outlet is closed, and opened again under the same source id
 
 It says what it does as JSON lines: {"step", "begin", "end"}, on the clock of the stamps, and
-{"ready": true} when somebody listens. After the last step it goes on as it should, until stdin ends.
+{"ready": true} when somebody listens. After the last step it goes on as it should, until stdin
+ends.
 """
 
 import argparse

@@ -222,3 +222,30 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     choices = checkpoint.encode({**decoder.get_params(), "options": {"depth": 2}}, "c", {})
     with pytest.raises(CheckpointError, match="its weights do not fit dbconformer"):
         checkpoint.load(rewritten(path, choices=choices))
+
+
+def test_what_lies_beside_a_decoder_comes_back_and_changes_nothing_of_it(tmp_path: Path) -> None:
+    x, y = windows()
+    decoder = Decoder("csp_lda", sfreq=128.0).fit(x, y)
+    scaler = StandardScaler().fit(x[:, 0])
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(decoder, path, {"cleaner": scaler, "drift": True, "gain": 2.5, "none": None})
+    extra = checkpoint.load_extra(path)
+    assert set(extra) == {"cleaner", "drift", "gain", "none"}
+    assert (extra["drift"], extra["gain"], extra["none"]) == (True, 2.5, None)
+    np.testing.assert_array_equal(extra["cleaner"].transform(x[:, 0]), scaler.transform(x[:, 0]))
+    assert np.array_equal(checkpoint.load(path).predict_proba(x), decoder.predict_proba(x))
+
+
+def test_a_file_of_before_has_nothing_beside_the_decoder(saved: Path) -> None:
+    header = json.loads(_metadata(saved)["neurodecode"])
+    del header["extra"]
+    save_file(load_file(saved), saved, metadata={"neurodecode": json.dumps(header)})
+    assert checkpoint.load_extra(saved) == {}
+    assert checkpoint.load(saved).model == "csp_lda"
+
+
+def test_a_stranger_beside_the_decoder_is_not_built(saved: Path) -> None:
+    extra = {"dict": [["cleaner", {"estimator": ["os", "system"], "attributes": {}}]]}
+    with pytest.raises(CheckpointError, match=r"a\.safetensors: it names os\.system"):
+        checkpoint.load_extra(rewritten(saved, extra=extra))

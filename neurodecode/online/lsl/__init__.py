@@ -7,7 +7,13 @@ only; liblsl itself has neither authentication nor encryption, and listens on al
 from neurodecode.online.lsl.facts import StreamFacts, facts_of
 from neurodecode.online.lsl.find import Found, choose_signal, find_streams
 from neurodecode.online.lsl.inlets import MarkerInlet, SignalInlet
-from neurodecode.online.lsl.library import StreamLost, clock, configure, library_version, session_id
+from neurodecode.online.lsl.library import (
+    StreamLost,
+    clock,
+    configure,
+    library_version,
+    session_id,
+)
 from neurodecode.online.lsl.outlets import (
     DecisionOutlet,
     MarkerOutlet,

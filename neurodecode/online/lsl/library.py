@@ -26,6 +26,7 @@ TTLOverride = 0
 """
 QUIET = "[log]\nlevel = -3\n"
 SESSION = "default"
+PLACES = ("on this machine", "on the network")
 
 _configured: tuple[bool, str] | None = None
 
@@ -63,9 +64,8 @@ def configure(*, network: bool = False, session: str | None = None) -> None:
         return
     if _configured is not None:
         raise ConfigError(
-            f"This process uses LSL session '{_configured[1]}' "
-            f"{'on the network' if _configured[0] else 'on this machine'} already, and cannot "
-            f"change to '{session}'. Start another process for that."
+            f"This process uses LSL session '{_configured[1]}' {PLACES[_configured[0]]} already, "
+            f"and cannot change to '{session}' {PLACES[network]}. Start another process for that."
         )
     pylsl = _import()
     own = _own_file(network)
