@@ -637,8 +637,15 @@ def online(
     from neurodecode.online.loop import LoopOptions
     from neurodecode.online.lsl import configure
 
-    configure(network=network, session=session_id)
     live = open_live(run, exit_rule=exit_rule, sets=sets or (), **which)
+    how: dict[str, Any] = {"adapt": adapt, "max_gap": gap, "max_age": max_age}
+    if verify is not None:
+        from neurodecode.experiment.verify import verify as decide_again
+        from neurodecode.show.verified import show_verified
+
+        found = decide_again(live, verify, cued=cued, **how)
+        raise typer.Exit(show_verified(found, verify, as_json=as_json))
+    configure(network=network, session=session_id)
     options = LoopOptions(
         stream=stream,
         markers=markers,
@@ -647,7 +654,7 @@ def online(
         every_decision=True,
         duration=duration,
     )
-    raise typer.Exit(go_live(live, options, adapt=adapt, max_gap=gap, max_age=max_age))
+    raise typer.Exit(go_live(live, options, **how))
 
 
 @app.command()

@@ -79,18 +79,18 @@ class LiveRun:
 
     def engine(
         self,
-        facts: lsl.StreamFacts,
+        sfreq: float,
         *,
         cued: bool = False,
         adapt: float | None = None,
         max_gap: float | None = None,
         max_age: float = 1.0,
     ) -> Engine:
-        """An engine for a stream, on the clock of LSL; see `LivePipeline.engine`."""
+        """An engine for a stream of that rate, on the clock of LSL; see `LivePipeline.engine`."""
         pipeline, online = self.pipeline, self.online
         duration = pipeline.n_times / pipeline.sfreq
         return pipeline.engine(
-            facts.sfreq,
+            sfreq,
             hop=float(online["hop"]),
             policy=policy_of(online, pipeline.classes, duration=duration),
             cued=cued,
@@ -140,7 +140,9 @@ def go_live(
                 f"{facts.playing['dataset']}, whom this stream plays: what it gets right is no "
                 f"score. Give --fold subject={facts.playing['subject']}.",
             )
-        return live.engine(facts, cued=options.cued, adapt=adapt, max_gap=max_gap, max_age=max_age)
+        return live.engine(
+            facts.sfreq, cued=options.cued, adapt=adapt, max_gap=max_gap, max_age=max_age
+        )
 
     return serve(make, replace(options, model=live.words))
 

@@ -38,7 +38,8 @@ def frozen(net: nn.Module, shape: tuple[int, ...]) -> Ask:
         with warnings.catch_warnings(), torch.inference_mode():
             # torch means to replace it by compilers, which take half a minute for each net.
             warnings.simplefilter("ignore")
-            graph: Ask = torch.jit.freeze(torch.jit.trace(net, windows[0], check_trace=False))
+            traced = torch.jit.trace(net, windows[0], check_trace=False)  # type: ignore[no-untyped-call]
+            graph: Ask = torch.jit.freeze(traced)
             for window in windows[1:]:
                 wanted = net(window)
                 allowed = CLOSE * max(1.0, float(wanted.abs().max()))

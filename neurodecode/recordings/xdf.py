@@ -82,13 +82,24 @@ class _Collect(logging.Handler):
         self.said.append(record.getMessage())
 
 
-def _load(path: Path) -> list[Any]:
+def as_recorded(path: Path) -> list[Any]:
+    """Every stream of an XDF file as pyxdf gives it, with the time stamps that were written.
+
+    Raises
+    ------
+    RecordingError
+        If it is not a whole XDF file.
+    """
+    return _load(path, synchronize_clocks=False, dejitter_timestamps=False)
+
+
+def _load(path: Path, **how: bool) -> list[Any]:
     log, collect = logging.getLogger("pyxdf"), _Collect()
     log.addHandler(collect)
     try:
         opened, cut = _open(path)
         with opened as file:  # opened here, because pyxdf leaves a file that it refuses open
-            streams, _ = pyxdf.load_xdf(file)
+            streams, _ = pyxdf.load_xdf(file, **how)
     except Exception as error:  # whatever the damaged bytes lead to
         collect.said.append(str(error) or type(error).__name__)
         streams, cut = [], False

@@ -80,6 +80,10 @@ def _run_words(run: Any) -> str:
 
         steps = read_curve(run)["step"]
         return pretrain_words(meta, None if steps.empty else int(steps.max()))
+    if "calibrated" in meta:
+        from neurodecode.show.calibrate import calibrated_words
+
+        return calibrated_words(meta)
     planned = meta.get("folds", [])
     finished = sum(run.fold_file(key).exists() for key in planned)
     return f"{finished} of {len(planned)} fits"

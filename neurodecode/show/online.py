@@ -197,8 +197,7 @@ class Child:
         """Its exit status when it has ended and all its lines are here, else None."""
         status = self.process.poll()
         if status is not None:
-            for thread in self.threads:  # a grandchild may hold the pipes open
-                thread.join(1.0)
+            self.close()
         return status
 
     def end(self) -> int:
@@ -206,10 +205,22 @@ class Child:
         self.send("stop")
         for ask in (self.process.terminate, self.process.kill):
             try:
-                return self.process.wait(PATIENCE)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 ask()
-        return self.process.wait()
+        status = self.process.wait()
+        self.close()
+        return status
+
+    def close(self) -> None:
+        """Hear its last lines and close the pipes; a grandchild may hold them open."""
+        for thread in self.threads:
+            thread.join(1.0)
+        if not any(thread.is_alive() for thread in self.threads):
+            for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+                assert pipe is not None
+                with suppress(OSError):  # a word that it did not take
+                    pipe.close()
 
     def _hear(self) -> None:
         assert self.process.stdout is not None
@@ -327,7 +338,7 @@ def _show(screen: Screen, out: Console) -> Iterator[Callable[[], None]]:
 
     def update() -> None:
         nonlocal due
-        if time.monotonic() >= due:
+        if time.monotonic() >= due and screen.state not in ("stopped", "failed"):
             due = time.monotonic() + PLAIN
             out.print(screen.line(), markup=False, soft_wrap=True)
 

@@ -52,6 +52,7 @@ def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
 
 def show_runs(runs: Sequence[Run], *, as_json: bool = False, **how: Any) -> None:
     """Print the table of each run, as `show_run` does; as JSON one document, a list of several."""
+    from neurodecode.show.calibrate import calibrated_document, is_calibrated, show_calibrated
     from neurodecode.show.denoising import denoise_document, is_denoise, show_denoise
     from neurodecode.show.pretraining import is_pretrain, pretrain_document, show_pretrain
 
@@ -61,6 +62,8 @@ def show_runs(runs: Sequence[Run], *, as_json: bool = False, **how: Any) -> None
                 show_denoise(run, **how)
             elif is_pretrain(run):
                 show_pretrain(run, **how)
+            elif is_calibrated(run):
+                show_calibrated(run)
             else:
                 show_run(run, **how)
         return
@@ -69,6 +72,8 @@ def show_runs(runs: Sequence[Run], *, as_json: bool = False, **how: Any) -> None
         if is_denoise(run)
         else pretrain_document(run, **how)
         if is_pretrain(run)
+        else calibrated_document(run)
+        if is_calibrated(run)
         else run_document(run, **how)
         for run in runs
     ]

@@ -1,4 +1,4 @@
-"""The loop by itself: the stream is made up, and so is the decoder; see test_faults for real ones."""
+"""The loop by itself, with a stream and a decoder that are made up; test_faults has real ones."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def facts(ch_names: tuple[str, ...] = ("C3", "C4"), **more: Any) -> lsl.StreamFa
 
 
 class Inlet:
-    """Gives chunks of so many samples at each pull; then nothing, or whatever it is told to raise."""
+    """Gives chunks of so many samples at each pull; then nothing, or raises what it is told to."""
 
     def __init__(self, *n_samples: int, then: Exception | None = None, **told: Any) -> None:
         self.facts, self.left, self.then = facts(**told), list(n_samples), then
@@ -362,19 +362,17 @@ def test_a_stream_that_flickers_does_not_fill_the_log() -> None:
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    """Descriptors to read from and write to."""
+def pipe() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """An end to read from and one to write to; they are files, which can be closed twice."""
     read, write = os.pipe()
-    yield read, write
-    for descriptor in (read, write):
-        try:
-            os.close(descriptor)
-        except OSError:
-            pass
+    with open(read, "rb") as reads, open(write, "wb", buffering=0) as writes:
+        yield reads, writes
 
 
-def test_a_reader_that_is_slow_costs_lines_but_no_time_and_no_event(pipe: tuple[int, int]) -> None:
-    lines = Lines(pipe[1])
+def test_a_reader_that_is_slow_costs_lines_but_no_time_and_no_event(
+    pipe: tuple[IO[bytes], IO[bytes]],
+) -> None:
+    lines = Lines(pipe[1].fileno())
     start = time.perf_counter()
     for i in range(3 * ROOM):
         lines.say({"kind": "decision", "number": i, "text": "x" * 100})
@@ -386,20 +384,19 @@ def test_a_reader_that_is_slow_costs_lines_but_no_time_and_no_event(pipe: tuple[
     heard = list[dict[str, Any]]()
 
     def read() -> None:
-        with open(pipe[0], closefd=False) as file:
-            heard.extend(json.loads(line) for line in file)
+        heard.extend(json.loads(line) for line in pipe[0])
 
     reader = threading.Thread(target=read)
     reader.start()
     lines.close()
-    os.close(pipe[1])
+    pipe[1].close()
     reader.join(5)
     assert [line["number"] for line in heard if line["kind"] == "event"] == list(range(100))
 
 
-def test_a_reader_that_has_gone_changes_nothing(pipe: tuple[int, int]) -> None:
-    lines = Lines(pipe[1])
-    os.close(pipe[0])
+def test_a_reader_that_has_gone_changes_nothing(pipe: tuple[IO[bytes], IO[bytes]]) -> None:
+    lines = Lines(pipe[1].fileno())
+    pipe[0].close()
     for _ in range(3 * ROOM):
         lines.say({"kind": "event"})
     lines.close()
@@ -408,11 +405,11 @@ def test_a_reader_that_has_gone_changes_nothing(pipe: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("text", "gone"), [(b"freeze\nstop", False), (b"attend\nfreeze\n", True)])
 def test_the_end_of_the_input_stops_only_a_loop_that_is_attended(
-    pipe: tuple[int, int], text: bytes, gone: bool
+    pipe: tuple[IO[bytes], IO[bytes]], text: bytes, gone: bool
 ) -> None:
-    words = Words(pipe[0])
-    os.write(pipe[1], text)
-    os.close(pipe[1])
+    words = Words(pipe[0].fileno())
+    pipe[1].write(text)
+    pipe[1].close()
     heard = list[str]()
     until(lambda: heard.extend(words.take()) or heard == ["freeze"])
     time.sleep(0.05)

@@ -1,0 +1,171 @@
+"""Whether a live session can be had again: its recording, decided on once more, offline.
+
+A recording of `neurodecode online --record` holds the samples that were heard and the decisions
+that were made of them. The same decoder is fed the same samples, in other chunks, and its decisions
+are compared with those that were sent.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import RecordingError, SignalError
+from neurodecode.experiment.live import LiveRun
+from neurodecode.online.decision import Decision, Status
+from neurodecode.online.engine import Engine
+from neurodecode.recordings.arrays import volts_in
+from neurodecode.recordings.montage import tidy_name
+from neurodecode.recordings.xdf import as_recorded, text
+
+SAME = 1e-6
+"""Probabilities that differ by no more are the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """How a session and its repetition compare.
+
+    Attributes
+    ----------
+    n_decisions, n_valid
+        In the recording: all, and those with probabilities.
+    n_missing
+        Decisions of the recording that the repetition does not make.
+    n_other_status, n_other_command
+        Decisions that differ in what they say.
+    max_difference
+        Largest difference of a probability.
+    """
+
+    n_decisions: int
+    n_valid: int
+    n_missing: int
+    n_other_status: int
+    n_other_command: int
+    max_difference: float
+
+    @property
+    def same(self) -> bool:
+        """Whether the session can be had again."""
+        differ = self.n_missing + self.n_other_status + self.n_other_command
+        return not differ and self.max_difference <= SAME
+
+
+def verify(live: LiveRun, path: Path, **how: Any) -> Verified:
+    """Decide again on the recording of a live session, and compare.
+
+    Parameters
+    ----------
+    live
+        The decoder that decided.
+    path
+        XDF file of `neurodecode online --record`.
+    how
+        As the session had it; see `LiveRun.engine`.
+
+    Raises
+    ------
+    RecordingError
+        If the file cannot be read, or is no recording of a live session.
+    SignalError
+        If the decoder needs a channel that was not recorded.
+    """
+    streams = as_recorded(path)
+    sent = _one(path, streams, "neurodecode", kind="Decision")
+    labels = [text(channel, "label") for channel in _channels(sent)]
+    wanted = [f"p_{name}" for name in live.pipeline.classes]
+    if [label for label in labels if label.startswith("p_")] != wanted:
+        raise RecordingError(
+            f"{path} holds decisions between other classes ({', '.join(labels)}) than those of "
+            f"{live.run.id} ({', '.join(live.pipeline.classes)}). Name the run that was live."
+        )
+    values = dict(zip(labels, np.asarray(sent["time_series"], dtype=float).T, strict=True))
+    signal = _one(path, streams, None, kind="EEG")
+    x, stamps, sfreq = _samples(path, signal, live.pipeline.inputs)
+    engine = live.engine(sfreq, **how)
+    return _compare(values, wanted, list(_again(engine, x, stamps, values)))
+
+
+def _again(
+    engine: Engine,
+    x: NDArray[np.float64],
+    stamps: NDArray[np.float64],
+    values: Mapping[str, NDArray[np.float64]],
+) -> Iterator[Decision | None]:
+    """The decision that stands for each of the recording; None where there is none."""
+    at, half, last = 0, 0.5 / engine.sfreq, np.nan
+    for newest, made, status in zip(
+        values["newest"], values["made"], values["status"], strict=True
+    ):
+        if int(status) == Status.STALE and (newest == last or np.isnan(newest)):
+            yield engine.stalled(made)  # it was said because nothing came
+            continue
+        ahead = np.flatnonzero(np.abs(stamps[at:] - newest) < half)
+        if not ahead.size:
+            yield None
+            continue
+        stop = at + int(ahead[0]) + 1
+        said = engine.push(x[:, at:stop], stamps[at:stop], now=made)
+        at, last = stop, newest
+        yield next((d for d in reversed(said) if abs(d.newest - newest) < half), None)
+
+
+def _compare(
+    values: Mapping[str, NDArray[np.float64]], probas: list[str], again: list[Decision | None]
+) -> Verified:
+    status, command = values["status"].astype(int), values["command"].astype(int)
+    sent = np.stack([values[name] for name in probas], axis=1)
+    valid = np.asarray(np.isfinite(sent).all(axis=1))
+    found = [(i, d) for i, d in enumerate(again) if d is not None]
+    differences = [
+        float(np.abs(d.proba - sent[i]).max()) for i, d in found if valid[i] and d.status.valid
+    ]
+    return Verified(
+        n_decisions=len(status),
+        n_valid=int(valid.sum()),
+        n_missing=len(again) - len(found),
+        n_other_status=sum(int(d.status) != status[i] for i, d in found),
+        n_other_command=sum(d.command != command[i] for i, d in found),
+        max_difference=max(differences, default=0.0),
+    )
+
+
+def _one(path: Path, streams: list[Any], name: str | None, *, kind: str) -> Any:
+    found = [
+        s
+        for s in streams
+        if text(s["info"], "type") == kind and name in (None, text(s["info"], "name"))
+    ]
+    if len(found) != 1:
+        held = ", ".join(f"'{text(s['info'], 'name')}'" for s in streams) or "nothing"
+        raise RecordingError(
+            f"{path} holds {len(found)} streams of type {kind}, and a live session has one (it "
+            f"holds {held}). Give a file that `neurodecode online --record` has written."
+        )
+    return found[0]
+
+
+def _channels(stream: Any) -> list[Any]:
+    return list(stream["info"]["desc"][0]["channels"][0]["channel"])
+
+
+def _samples(
+    path: Path, signal: Any, wanted: tuple[str, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Samples of the decoder's channels, (n_chans, n_samples), V; their stamps; and the rate."""
+    channels = _channels(signal)
+    names = [tidy_name(text(channel, "label")) for channel in channels]
+    if missing := [name for name in wanted if name not in names]:
+        raise SignalError(
+            f"The decoder needs {', '.join(missing)}, which {path} does not hold. Name the run "
+            f"that was live."
+        )
+    rows = [names.index(name) for name in wanted]
+    scales = [volts_in(text(channels[row], "unit") or "uV") for row in rows]
+    x = np.asarray(signal["time_series"], dtype=float).T[rows] * np.array(scales)[:, None]
+    sfreq = float(signal["info"]["nominal_srate"][0])
+    return x, np.asarray(signal["time_stamps"], dtype=float), sfreq
