@@ -174,10 +174,10 @@ def fit(card: Path, runs: Path, model: str, resample: float | None) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def replay(card: Path, chunk: int, session: str) -> subprocess.Popen[str]:
+def replay(card: Path, chunk: int, session: str, *, speed: float = 1.0) -> subprocess.Popen[str]:
     """The player, which begins when somebody listens."""
     command = [*CLI, "replay", "--dataset", str(card), "--subject", "1", "--chunk", str(chunk),
-               "--session-id", session, "--wait", "--loop"]  # fmt: skip
+               "--session-id", session, "--wait", "--loop", "--speed", str(speed)]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

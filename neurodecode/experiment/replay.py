@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurodecode.core.errors import ConfigError, RecordingError, UnknownName
-from neurodecode.experiment.data import subjects_of
 from neurodecode.online.replay import Played, played
 from neurodecode.recordings.cards import find_card, local_files, open_dataset
 from neurodecode.recordings.load import Recording, load_recordings
@@ -71,6 +70,8 @@ def choose_recordings(
 def _of_dataset(
     name: str, data_dir: str | None, subject: str | None, wanted: dict[str, str | None]
 ) -> list[Played]:
+    from neurodecode.experiment.data import subjects_of  # MOABB comes along; a file needs none
+
     card = find_card(name, paradigm="mi")
     with local_files(card, data_dir):
         data = open_dataset(card, data_dir=data_dir)

@@ -38,6 +38,7 @@ from neurodecode.online.search import Markers
 FAR = 10.0  # s between a cue and the newest sample that no delay explains: clocks differ
 FLOWING = 1.5  # s without a sample after which no cue is given; some send a chunk a second
 NEAR = 0.1  # s by which the end of a window may be off where stamps jitter
+MANY = 3  # channels that are named
 TOLD = ("connected", "stalled", "lost", "resumed", "reconnected", "unsuitable", "error", "failed")
 """What the loop says that a person who is calibrating should know."""
 
@@ -165,8 +166,9 @@ class Collector:
             return f"samples came {late:.1f} s late"
         assert self.engine is not None
         words = self.engine.quality()
-        named = (f"{name} is {words[name].replace('ok', 'too large')}" for name in bad)
-        return ", ".join(named)
+        named = [f"{name} is {words[name].replace('ok', 'too large')}" for name in bad]
+        more = [f"and {len(bad) - MANY} more"] if len(bad) > MANY else []
+        return ", ".join([*named[:MANY], *more])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

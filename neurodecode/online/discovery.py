@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from neurodecode.online import lsl
 
 N_STREAMS = 3
 KIND = "neurodecode-test"
+ANSWER = 20.0  # s that a process has, most of it to be loaded
 LONGEST = 60.0  # s that a process of this test may live
 LOOK = 5.0  # s to find all streams
 LISTEN = 1.0  # s
@@ -73,16 +74,14 @@ def try_discovery(*, network: bool = False) -> Discovery:
     with ExitStack() as stack:
         offers = [_start(stack, [*words, f"stream-{i}"]) for i in range(N_STREAMS)]
         look = _start(stack, words)
-        said = [_line(process) for process in offers]  # each says when its stream is there
-        problem = next((text for text in said if text != "up"), "")
-        if not problem:
+        # Each says "up" when its stream is there.
+        said = next((text for offer in offers if (text := _line(offer)) != "up"), "")
+        if not said:
             assert look.stdin is not None
             look.stdin.write(b"look\n")
             look.stdin.flush()
-            problem = _line(look)
-    if not problem.startswith("{"):
-        return Discovery(problem=problem)
-    return _judge(Discovery(**json.loads(problem)))
+            said = _line(look)
+    return _judge(Discovery(**json.loads(said)) if said[:1] == "{" else Discovery(problem=said))
 
 
 def _start(stack: ExitStack, words: list[str]) -> subprocess.Popen[bytes]:
@@ -102,7 +101,7 @@ def _line(process: subprocess.Popen[bytes]) -> str:
     """What a process says; a sentence if it says nothing."""
     assert process.stdout is not None
     text = ""
-    if select.select([process.stdout], [], [], LONGEST / 2)[0]:
+    if select.select([process.stdout], [], [], ANSWER)[0]:
         text = process.stdout.readline().decode().strip()
     return text or (
         "LSL's test has no answer: a process that uses liblsl ended or hangs. Try again, and "
@@ -111,12 +110,10 @@ def _line(process: subprocess.Popen[bytes]) -> str:
 
 
 def _judge(result: Discovery) -> Discovery:
-    if result.n_found >= result.n_streams:
+    if result.problem or result.n_found >= result.n_streams:
         return result
-    return Discovery(
-        library=result.library,
-        n_found=result.n_found,
-        seconds=result.seconds,
+    return replace(
+        result,
         problem=(
             f"LSL finds {result.n_found} of {result.n_streams} streams of this machine, so that "
             f"`neurodecode online` may not see the signal. Allow multicast to 224.0.0.183, UDP "

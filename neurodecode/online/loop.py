@@ -16,12 +16,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodecode.core.errors import NeurodecodeError, SignalError
+from neurodecode.core.errors import NeurodecodeError
 from neurodecode.online import lsl
 from neurodecode.online.decision import Decision
 from neurodecode.online.engine import Engine
 from neurodecode.online.outputs import Outputs
-from neurodecode.online.search import Markers, SameSignal, Search
+from neurodecode.online.search import (
+    Markers,
+    SameSignal,
+    Search,
+    changes,
+    connect,
+    in_words,
+    rows_of,
+)
 from neurodecode.online.tally import Say, Summary, Tally
 from neurodecode.online.watchdog import Watchdog
 
@@ -30,6 +38,8 @@ logger = logging.getLogger(__name__)
 WAKE = 0.1  # s that the loop waits for samples before it looks around
 PIECE = 0.25  # s of signal that go through the engine at once, where much has piled up
 MOST_CRASHES = 3  # times that the loop begins anew within a minute
+MINUTE = 60.0  # s
+MOST_HOPS = 3  # that may pass without a decision
 AGAIN = 0.05  # s between two looks at what is not urgent
 Array = NDArray[np.float64]
 NOTHING: tuple[Array, Array] = (np.empty((0, 0)), np.empty(0))
@@ -159,14 +169,15 @@ class Loop:
         self.frozen = self.silent = self.stopped = self.broken = False
         self.failed, self.next_stale, self.lost_before = "", 0.0, 0
         self.search: Search[lsl.SignalInlet] | None = None
-        inlet = _connect(options)
+        inlet = connect(options.stream, options.wait)
         self.inlet: lsl.SignalInlet | None = inlet
         self.facts = inlet.facts
         self.same = SameSignal(self.facts, by_name=options.stream in (None, self.facts.name))
         self.engine = make_engine(self.facts)
-        self.rows = _rows(self.engine, self.facts)
+        self.rows = rows_of(self.engine.ch_names, self.facts)
         self.tally = Tally(say=say, clock=lsl.clock, classes=self.engine.classes)
-        self.tally.event("connected", f"Connected to {_words(self.facts)}.")
+        self.tally.timed = self._timed()
+        self.tally.event("connected", f"Connected to {in_words(self.facts)}.")
         self.outputs = Outputs(
             self.engine,
             self.facts,
@@ -178,7 +189,7 @@ class Loop:
         self.markers = Markers(options.markers or f"{self.facts.name}-markers", self.tally.event)
         while inlet.pull(0.0)[1].size:  # what came while the engine was made is old by now
             pass
-        self.begun = self.quiet = time.perf_counter()
+        self.begun = self.quiet = self.decided = time.perf_counter()
         self.dog = Watchdog(options.stall, self.begun)
         self.chores = [
             Chore(self.begun, AGAIN, self._obey),
@@ -199,7 +210,7 @@ class Loop:
                 logger.debug("the loop was interrupted", exc_info=True)
                 words = f"{type(error).__name__}: {error}"
                 crashes.append(time.perf_counter())
-                if len(crashes) > MOST_CRASHES and crashes[-1] - crashes[0] < 60:
+                if len(crashes) > MOST_CRASHES and crashes[-1] - crashes[0] < MINUTE:
                     self.failed = f"{len(crashes)} errors within a minute, the last {words}"
                     return
                 self.tally.event("error", f"{words}. Connecting again.")
@@ -208,10 +219,13 @@ class Loop:
 
     def close(self) -> None:
         """Leave everything in order; the last thing that is sent is that nothing comes."""
+        search = self.search
         steps = (self._stop_search, self._hang_up, self._retract)
         for step in (*steps, self.markers.close, self.outputs.close):
             with suppress(Exception):  # it may be what has failed
                 step()
+        if search is not None:
+            search.join()
 
     def summary(self) -> Summary:
         """What was done by now."""
@@ -229,8 +243,9 @@ class Loop:
         now = time.perf_counter()
         if stamps.size:
             self._hear(chunk, stamps, now)
-        else:
+        elif self.silent or self.dog.stalled(now):
             self._wait(now)
+        self._guard(now)
         chore = min(self.chores, key=lambda chore: chore.due)
         if chore.due <= now:  # one at most, so that samples never wait for more than one
             chore.due = now + chore.period
@@ -270,24 +285,30 @@ class Loop:
         self.outputs.decision(decision)  # before anything else: somebody waits for it
         self.tally.decided(decision, took)
         if took is not None:
+            self.decided = time.perf_counter()
             self.tally.n_lost = self.lost_before + self.engine.n_lost
             self.tally.judge(decision, self.engine.quality)
         if self.options.every_decision:
             self.tally.say(self.tally.line(decision, took))
 
     def _wait(self, now: float) -> None:
-        """Nothing has come."""
-        if not self.silent and not self.dog.stalled(now):
-            return
-        silence = self.dog.silence(now)
+        """Nothing has come for too long."""
         if not self.silent:
-            self.silent, self.quiet = True, self.dog.since
-        if self.inlet is not None:
-            self.tally.turn("stalled", f"Nothing has come for {now - self.quiet:.1f} s.")
-            if silence > self.options.lost_after and self.search is None:
-                self.same.held = self.facts.uid
-                self._seek()
-        if now >= self.next_stale:
+            self.silent, self.quiet, self.next_stale = True, self.dog.since, 0.0
+        if self.inlet is None:
+            return
+        self.tally.turn("stalled", f"Nothing has come for {now - self.quiet:.1f} s.")
+        if self.dog.silence(now) > self.options.lost_after and self.search is None:
+            self.same.held = self.facts.uid
+            self._seek()
+
+    def _guard(self, now: float) -> None:
+        """Leave no old decision standing: say twice a second that there is none."""
+        patience = max(self.dog.limit, MOST_HOPS * self.engine.hop)
+        overdue = not self.options.cued and now - self.decided > patience
+        if overdue and not self.silent:
+            self.tally.turn("slow", "Samples come too slowly for decisions.")
+        if (self.silent or overdue) and now >= self.next_stale:
             self.next_stale = now + self.options.stale_hop
             self._retract()
 
@@ -296,7 +317,7 @@ class Loop:
         self._decide(self.engine.stalled(lsl.clock()), None)
 
     def _resume(self, now: float) -> None:
-        self.silent = False
+        self.silent, self.decided = False, now
         self._stop_search()
         self.tally.state = "waiting"
         self.tally.event("resumed", f"The signal comes again after {now - self.quiet:.1f} s.")
@@ -307,7 +328,7 @@ class Loop:
         self.same.held = ""
         if not self.silent:
             self.silent, self.quiet, self.next_stale = True, self.dog.since, 0.0
-        self.tally.turn("lost", f"The stream has gone: looking for {_words(self.facts)}.")
+        self.tally.turn("lost", f"The stream has gone: looking for {in_words(self.facts)}.")
         if self.search is None:
             self._seek()
 
@@ -342,12 +363,14 @@ class Loop:
         try:
             if self.broken or facts.sfreq != self.facts.sfreq:
                 engine = self.make_engine(facts)
-            rows = _rows(engine, facts)
-        except NeurodecodeError as error:
+            rows = rows_of(engine.ch_names, facts)
+        except Exception as error:
             inlet.close()
+            if not isinstance(error, NeurodecodeError):
+                raise
             self.same.refused.add(facts.uid)
             self._seek()
-            self.tally.event("unsuitable", f"Found {_words(facts)}, but it will not do: {error}")
+            self.tally.event("unsuitable", f"{in_words(facts)} will not do: {error}")
             return
         if engine is self.engine:
             engine.reset()
@@ -355,14 +378,18 @@ class Loop:
             self.lost_before += self.engine.n_lost
             engine.freeze(self.frozen)
         self._hang_up()
-        text = f"Found again: {_words(facts)}{_changes(self.facts, facts)}."
+        text = f"Found again: {in_words(facts)}{changes(self.facts, facts)}."
         self.inlet, self.engine, self.rows, self.broken = inlet, engine, rows, False
         self.facts = self.same.facts = facts
         self.same.held = ""
         self.outputs.change(facts)
         self.dog.restart(time.perf_counter())
         self.tally.n_reconnects += 1
+        self.tally.timed = self._timed()
         self.tally.event("reconnected", text)
+
+    def _timed(self) -> bool:
+        return self.facts.playing.get("speed", "1") == "1"
 
     def _obey(self) -> None:
         for word in self.commands():
@@ -394,49 +421,3 @@ class Loop:
                 self.inlet.correct()
             except lsl.StreamLost:
                 self._lose()
-
-
-def _connect(options: LoopOptions) -> lsl.SignalInlet:
-    """An open inlet; a stream that goes while it is opened is looked for again."""
-    end = time.perf_counter() + options.wait
-    while True:
-        try:
-            return lsl.SignalInlet(lsl.choose_signal(options.stream, options.wait))
-        except lsl.StreamLost:
-            if time.perf_counter() > end:
-                raise
-
-
-def _rows(engine: Engine, facts: lsl.StreamFacts) -> list[int] | None:
-    """Which channels of a stream the engine takes, in its order; None for all as they are."""
-    if engine.ch_names == facts.ch_names:
-        return None
-    missing = [name for name in engine.ch_names if name not in facts.ch_names]
-    if missing:
-        raise SignalError(
-            f"The decoder needs {len(engine.ch_names)} channels, and the stream '{facts.name}' has "
-            f"no {', '.join(missing)}. It has {', '.join(facts.ch_names)}. Name the channels where "
-            f"the stream is made."
-        )
-    return [facts.ch_names.index(name) for name in engine.ch_names]
-
-
-def _words(facts: lsl.StreamFacts) -> str:
-    return (
-        f"'{facts.name}' ({len(facts.ch_names)} channels, {facts.sfreq:g} Hz, source id "
-        f"'{facts.source_id}')"
-    )
-
-
-def _changes(old: lsl.StreamFacts, new: lsl.StreamFacts) -> str:
-    """What is not as it was, in words."""
-    words = [
-        f"{what} {'were' if what.endswith('s') else 'was'} {before}"
-        for what, before, after in (
-            ("source id", f"'{old.source_id}'", f"'{new.source_id}'"),
-            ("channels", ", ".join(old.ch_names), ", ".join(new.ch_names)),
-            ("sampling rate", f"{old.sfreq:g} Hz", f"{new.sfreq:g} Hz"),
-        )
-        if before != after
-    ]
-    return f"; its {', its '.join(words)}" if words else ""

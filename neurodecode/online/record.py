@@ -74,7 +74,7 @@ class XdfFile:
             raise ConfigError(f"A recording is written as XDF; call {path} something.xdf.")
         self.path = path
         self.streams: list[_Stream] = []
-        self._size = 0
+        self._size, self._ends = 0, list[int]()
         self._offset_due = self._mark_due = 0.0
         try:
             # Exclusive: somebody's recording is never written over.
@@ -148,15 +148,17 @@ class XdfFile:
         if now >= self._mark_due:
             self._mark_due = now + BETWEEN_MARKS
             self._chunk(BOUNDARY, MARK)
+        data, done = bytes(self._buffer), 0
         try:
-            rest = memoryview(bytes(self._buffer))
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
+            while done < len(data):
+                done += os.write(self._file, data[done:])
         except OSError:
-            os.ftruncate(self._file, self._size)
+            whole = max((end for end in self._ends if end <= done), default=0)
+            os.ftruncate(self._file, self._size + whole)
             raise
-        self._size += len(self._buffer)
+        self._size += done
         self._buffer.clear()
+        self._ends.clear()
 
     def close(self) -> None:
         """Write what is left and the footers, and close the file.
@@ -191,6 +193,7 @@ class XdfFile:
 
     def _chunk(self, tag: int, content: bytes) -> None:
         self._buffer += b"\x08" + struct.pack("<QH", len(content) + 2, tag) + content
+        self._ends.append(len(self._buffer))
 
 
 def _xml(content: str) -> bytes:

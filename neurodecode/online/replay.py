@@ -23,9 +23,10 @@ CHUNK = 0.04  # s of signal that are sent at once, unless otherwise asked
 LOOK = 0.7  # s to look for a stream that has the name already
 NAP = 0.1  # s after which a sleeping player looks whether to stop
 LINGER = 0.5  # s in which what was sent last is fetched
-EARLY = 5e-4  # s before its time at which the player wakes, and looks at the clock until then
+EARLY = 3e-4  # s before its time at which the player wakes, and looks at the clock until then
 N_KEPT = 65536  # chunks of which the lateness is known
-NO_BRAIN = ("eeg", "seeg", "ecog", "dbs")
+BRAIN = ("eeg", "seeg", "ecog", "dbs")
+NO_MARKERS = ("bad", "edge", "command/")  # beginnings of annotations; the last: what a loop decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,7 +65,9 @@ def played(
     labels: Mapping[str, str],
     markers: Sequence[tuple[float, str]] | None = None,
 ) -> Played:
-    """A recording to play; its annotations are its markers, but for boundaries and bad stretches.
+    """A recording to play; its annotations are its markers.
+
+    Boundaries, bad stretches and what a live loop commanded are none.
 
     Parameters
     ----------
@@ -81,7 +84,7 @@ def played(
         If no channel is EEG.
     """
     types = tuple(raw.get_channel_types())
-    if not set(NO_BRAIN) & set(types):
+    if not set(BRAIN) & set(types):
         raise RecordingError(
             f"{' '.join(labels.values())} has no EEG channel, but {', '.join(sorted(set(types)))}. "
             f"Play a recording of a brain."
@@ -90,7 +93,7 @@ def played(
         markers = [
             (float(mark["onset"]) - raw.first_time, str(mark["description"]))
             for mark in raw.annotations
-            if not str(mark["description"]).lower().startswith(("bad", "edge"))
+            if not str(mark["description"]).lower().startswith(NO_MARKERS)
         ]
     return Played(
         x=raw.get_data(),

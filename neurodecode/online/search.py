@@ -2,11 +2,12 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from neurodecode.core.errors import NeurodecodeError
+from neurodecode.core.errors import NeurodecodeError, SignalError
 from neurodecode.online import lsl
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class Search(Generic[T]):
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._found: T | None = None
-        threading.Thread(target=self._run, name="search", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="search", daemon=True)
+        self._thread.start()
 
     def take(self) -> T | None:
         """What was found, once; never waits."""
@@ -60,6 +62,10 @@ class Search(Generic[T]):
             found, self._found = self._found, None
         if found is not None:
             found.close()
+
+    def join(self) -> None:
+        """Wait for the end of the look; liblsl must not be asked while the process ends."""
+        self._thread.join(LOOK + LOOK_AROUND)
 
     def _run(self) -> None:
         while not self._over.is_set():
@@ -168,6 +174,7 @@ class Markers:
         self.search.stop()
         if self.inlet is not None:
             self.inlet.close()
+        self.search.join()
 
     def _found(self) -> bool:
         self.inlet = self.search.take()
@@ -186,3 +193,62 @@ class Markers:
     def _look(self) -> lsl.MarkerInlet | None:
         found = lsl.find_streams(name=self.name, timeout=LOOK, n=1)
         return lsl.MarkerInlet(found[0]) if found else None
+
+
+def connect(name: str | None, wait: float) -> lsl.SignalInlet:
+    """An open inlet to the signal; a stream that goes while it is opened is looked for again.
+
+    Parameters
+    ----------
+    name, wait
+        See `neurodecode.online.lsl.choose_signal`.
+    """
+    end = time.monotonic() + wait
+    while True:
+        try:
+            return lsl.SignalInlet(lsl.choose_signal(name, wait))
+        except lsl.StreamLost:
+            if time.monotonic() > end:
+                raise
+
+
+def rows_of(ch_names: tuple[str, ...], facts: lsl.StreamFacts) -> list[int] | None:
+    """Which channels of a stream are these, in this order; None where all are, as they come.
+
+    Raises
+    ------
+    SignalError
+        If the stream lacks one.
+    """
+    if ch_names == facts.ch_names:
+        return None
+    missing = [name for name in ch_names if name not in facts.ch_names]
+    if missing:
+        raise SignalError(
+            f"The decoder needs {len(ch_names)} channels, and the stream '{facts.name}' has no "
+            f"{', '.join(missing)}. It has {', '.join(facts.ch_names)}. Name the channels where "
+            f"the stream is made."
+        )
+    return [facts.ch_names.index(name) for name in ch_names]
+
+
+def in_words(facts: lsl.StreamFacts) -> str:
+    """A stream in a few words."""
+    return (
+        f"'{facts.name}' ({len(facts.ch_names)} channels, {facts.sfreq:g} Hz, source id "
+        f"'{facts.source_id}')"
+    )
+
+
+def changes(old: lsl.StreamFacts, new: lsl.StreamFacts) -> str:
+    """What a stream was before, where it is not as it was; words to end a sentence with."""
+    words = [
+        f"its {what} {before}"
+        for what, before, after in (
+            ("source id was", f"'{old.source_id}'", f"'{new.source_id}'"),
+            ("channels were", ", ".join(old.ch_names), ", ".join(new.ch_names)),
+            ("sampling rate was", f"{old.sfreq:g} Hz", f"{new.sfreq:g} Hz"),
+        )
+        if before != after
+    ]
+    return f"; {', '.join(words)}" if words else ""

@@ -5,6 +5,7 @@ loop: who started it has gone. Out: the dicts of `neurodecode.online.loop.run_lo
 """
 
 import faulthandler
+import gc
 import json
 import logging
 import os
@@ -16,7 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from neurodecode.online.engine import Engine
 from neurodecode.online.loop import LoopOptions, Make, run_loop
+from neurodecode.online.lsl import StreamFacts
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +136,18 @@ def serve(make_engine: Make, options: LoopOptions, *, read: int = 0, write: int 
     with suppress(Exception):  # where stderr is no file, a crash of liblsl says nothing
         faulthandler.enable()
     words, lines = Words(read), Lines(write)
+
+    def make(facts: StreamFacts) -> Engine:
+        engine = make_engine(facts)
+        # What is here now stays: looking through it for garbage took 0.1 s of a decision's time
+        gc.collect()
+        gc.freeze()
+        return engine
+
     try:
         with _signals() as asked:
             summary = run_loop(
-                make_engine,
+                make,
                 options,
                 lines.say,
                 words.take,

@@ -81,12 +81,22 @@ class Tally:
         Takes a dict that JSON can hold.
     clock
         The clock of stamps, s.
+    classes
+        Names.
+
+    Attributes
+    ----------
+    timed
+        Whether stamps are times of this clock; those of a replay in fast motion are not.
+    state
+        What has been said last: "ok", "gap", "stalled", "lost", ...
     """
 
     say: Say
     clock: Callable[[], float]
     classes: tuple[str, ...] = ()
-    state: str = "starting"  # what has been said last: "ok", "gap", "stalled", "lost", ...
+    timed: bool = True
+    state: str = "starting"
     latency: Recent = field(default_factory=Recent)
     engine: Recent = field(default_factory=Recent)
     by_status: Counter[Status] = field(default_factory=Counter)
@@ -145,7 +155,8 @@ class Tally:
             self.n_commands += 1
             self.last_command = decision
         if engine is not None and decision.status.valid:
-            self.latency.add(decision.made, 1e3 * decision.latency)
+            if self.timed:
+                self.latency.add(decision.made, 1e3 * decision.latency)
             self.engine.add(decision.made, 1e3 * engine)
 
     def summary(self, seconds: float, *, recording: str = "", failed: str = "") -> Summary:

@@ -128,10 +128,12 @@ def _open(path: Path) -> tuple[BinaryIO, bool]:
     file = path.open("rb")
     size = path.stat().st_size
     end = _last_whole(file, size)
-    if end == size or BOUNDARY in _rest(file, end):
-        file.seek(0)
-        return file, False  # what goes on after a chunk is damaged: pyxdf says how
+    file.seek(end if end < size else 0)
+    if end == size:
+        return file, False
     with file:
+        if BOUNDARY in file.read():
+            raise ValueError("a chunk before its end is damaged")
         file.seek(0)
         return io.BytesIO(file.read(end)), True
 
@@ -153,11 +155,6 @@ def _last_whole(file: BinaryIO, size: int) -> int:
             return end
         end = file.seek(after)
     return end
-
-
-def _rest(file: BinaryIO, start: int) -> bytes:
-    file.seek(start)
-    return file.read()
 
 
 def _choose(path: Path, streams: Sequence[Any], name: str | None) -> Any:

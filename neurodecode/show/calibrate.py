@@ -235,7 +235,7 @@ def show_calibrated(run: Run, *, as_json: bool = False) -> None:
         return
     meta = run.meta()
     for line in _report(run, meta, meta["calibrated"]):
-        console().print(line, markup=False)
+        console().print(line, markup=False, soft_wrap=True)
 
 
 def calibrated_words(meta: Mapping[str, Any]) -> str:
@@ -257,7 +257,7 @@ def _report(run: Run, meta: Mapping[str, Any], facts: Mapping[str, Any]) -> list
     if facts["aligned"]:
         lines.append("Alignment: the reference is the mean over these trials, and stays.")
     if facts["finetune"] and facts["lam"] is None:
-        lines.append("Head: left as it was, which cross-validation did not tell from any change.")
+        lines.append("Head: left as it was; in cross-validation no change was clearly better.")
     elif facts["finetune"]:
         lines.append(f"Head: moved from the trained weights, lam = {facts['lam']:g}.")
     lines.append(f"On the trials themselves: {_accuracy(facts['accuracy'])}.")

@@ -4,6 +4,7 @@ Nothing that happens here, a terminal that is slow or closed included, can delay
 """
 
 import json
+import math
 import os
 import queue
 import select
@@ -33,7 +34,9 @@ PLAIN = 10.0  # s between two status lines where there is no terminal
 MOST_STARTS = 4  # within a minute: the first, and three more
 PATIENCE = 6.0  # s that the loop has to end in good order; closing a recording may take five
 BAR = 30  # characters
-STATES = ("ok", "gap", "stale", "bad-channels", "stalled", "lost", "stopped", "failed")
+SILENT = 3.0  # s without a line after which one is told; there is one every second
+ENDED = ("stopped", "failed")
+STATES = ("ok", "gap", "stale", "bad-channels", "slow", "stalled", "lost", *ENDED)
 COLOURS = {"ok": "green", "stalled": "red", "lost": "red", "failed": "red"}
 
 
@@ -58,10 +61,11 @@ class Screen:
     frozen: bool = False
     explained: bool = False
     begun: float = field(default_factory=time.monotonic)
+    heard: float = math.inf
 
     def take(self, line: Mapping[str, Any]) -> str:
         """Hear a line of the loop; what is worth a line of its own, or ""."""
-        kind = line.get("kind")
+        kind, self.heard = line.get("kind"), time.monotonic()
         if kind == "status":
             self.status = {**self.status, **line}
             self.state, self.frozen = line.get("state", ""), bool(line.get("frozen"))
@@ -96,10 +100,12 @@ class Screen:
         return "; ".join(str(word) for word in words)
 
     def _headline(self) -> Text:
-        minutes, seconds = divmod(int(time.monotonic() - self.begun), 60)
-        text = Text.assemble(
-            (self.title, "bold"), "  ", (self.state, f"bold {COLOURS.get(self.state, 'yellow')}")
-        )
+        now, state = time.monotonic(), self.state
+        minutes, seconds = divmod(int(now - self.begun), 60)
+        if now - self.heard > SILENT and state not in ENDED:
+            state = f"the loop has said nothing for {now - self.heard:.0f} s"
+        text = Text.assemble((self.title, "bold"), "  ")
+        text.append(state, f"bold {COLOURS.get(state, 'yellow')}")
         text.append(f"  {minutes}:{seconds:02d}")
         if self.frozen:
             text.append("  frozen", "cyan")
@@ -285,7 +291,8 @@ def show_online(
                 return status
             often = len(starts) == MOST_STARTS and time.monotonic() - starts[0] < 60
             words = f"The loop was ended by {_signal(-status)}{_reason(child.said)}"
-            out.print(f"{words}. {'It is not started again' if often else 'Starting it again'}.")
+            words += f". {'It is not started again' if often else 'Starting it again'}."
+            out.print(words, markup=False, soft_wrap=True)
             if often:
                 return 1
 
@@ -338,7 +345,7 @@ def _show(screen: Screen, out: Console) -> Iterator[Callable[[], None]]:
 
     def update() -> None:
         nonlocal due
-        if time.monotonic() >= due and screen.state not in ("stopped", "failed"):
+        if time.monotonic() >= due and screen.state not in ENDED:
             due = time.monotonic() + PLAIN
             out.print(screen.line(), markup=False, soft_wrap=True)
 

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from neurodecode.core.errors import ConfigError, UnknownName
-from neurodecode.evaluation.metrics import EVENT_METRICS, METRICS, check_metric, score_all
+from neurodecode.evaluation.metrics import (
+    EVENT_METRICS,
+    LIVE_METRICS,
+    METRICS,
+    check_metric,
+    score_all,
+)
 
 
 def test_scores_of_known_predictions() -> None:
@@ -41,3 +47,17 @@ def test_metrics_of_events_are_for_windows_that_slide(name: str) -> None:
     check_metric(name, slide=True)
     with pytest.raises(ConfigError, match=r"Give --set epochs.slide=true, or a metric of windows"):
         check_metric(name)
+
+
+@pytest.mark.parametrize("name", LIVE_METRICS[1:])
+def test_metrics_of_commands_are_for_recordings_that_are_played(name: str) -> None:
+    check_metric(name, live=True)
+    for slide in (False, True):
+        with pytest.raises(ConfigError, match="Give --protocol pseudo-online, or a metric of wind"):
+            check_metric(name, slide=slide)
+
+
+def test_metrics_of_trials_are_not_those_of_recordings_that_are_played() -> None:
+    check_metric("balanced_accuracy", live=True)
+    with pytest.raises(UnknownName, match="metric of pseudo-online is called 'tprr'.*'tpr'"):
+        check_metric("tprr", live=True)

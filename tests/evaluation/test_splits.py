@@ -4,7 +4,7 @@ import pytest
 
 from neurodecode.core.errors import FitError, SignalError
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.splits import Order, Protocol, make_folds
+from neurodecode.evaluation.splits import EVERYBODY, Order, Protocol, Split, everybody, make_folds
 
 
 def epochs(
@@ -198,3 +198,28 @@ def test_from_past_to_future_never_tears_an_event() -> None:
         assert max(column(e, fold.train, "onset")) < min(column(e, fold.test, "onset"))
         assert not column(e, fold.train, "block") & column(e, fold.test, "block")
         assert set(e.y[fold.train]) == set(e.y[fold.test]) == {0, 1}
+
+
+@pytest.mark.parametrize("split", ["cross-session", "cross-subject", "cross-dataset"])
+def test_what_is_played_as_if_live_is_left_out_as_in_the_protocol_of_that_name(
+    split: Split,
+) -> None:
+    e = epochs(datasets=2)
+    played = make_folds(e, protocol="pseudo-online", split=split)
+    windows = make_folds(e, protocol=split)
+    assert [f.name for f in played] == [f.name for f in windows]
+    for one, other in zip(played, windows, strict=True):
+        np.testing.assert_array_equal(one.train, other.train)
+        np.testing.assert_array_equal(one.test, other.test)
+
+
+def test_what_is_played_leaves_people_out_unless_told_otherwise() -> None:
+    names = [f.name for f in make_folds(epochs(), protocol="pseudo-online")]
+    assert names == [f"subject={s}" for s in range(4)]
+
+
+def test_everybody_is_trained_on_and_nobody_tested() -> None:
+    fold = everybody(epochs())
+    assert fold.name == EVERYBODY
+    assert fold.train.tolist() == list(range(80))
+    assert fold.test.size == 0

@@ -135,7 +135,7 @@ def test_what_a_source_does_wrong_is_said_and_never_called_valid(start: Start) -
         "run:1 jump:0.3 run:0.5 jump:-0.3 run:0.5"
     )
     loop = start("toy_loop.py")
-    toy = start("toy_outlet.py", "--marker-after", "6", *steps.split())
+    toy = start("toy_outlet.py", "--marker-after", "4", *steps.split())
     loop.event("marker-stream-missing")
     at = {what: loop.event(what) for what in ("bad-channels", "gap", "stalled", "stale")}
     toy.until(lambda line: line.get("step") == "over")

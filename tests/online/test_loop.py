@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from neurodecode.core.errors import SignalError
-from neurodecode.online import lsl
+from neurodecode.online import loop, lsl
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.latency import Recent
 from neurodecode.online.loop import LoopOptions, run_loop
@@ -54,8 +54,8 @@ class Inlet:
             return np.empty((0, 0)), np.empty(0)
         if not self.left and self.then is not None:
             raise self.then
-        time.sleep(0.002 if self.left else timeout)
         n = self.left.pop(0) if self.left else 0
+        time.sleep(0.002 if n else timeout)
         index = self.n + np.arange(n)
         self.n += n
         rows = np.arange(len(self.facts.ch_names))[:, None]
@@ -124,6 +124,7 @@ class World:
         self.inlets: list[Any] = []
         self.found: list[Any] = []
         self.markers: list[tuple[str, float]] = []
+        self.heard: list[Any] = []  # inlets of markers
         self.sent: list[Decision] = []
         self.commands: list[str] = []
         self.said: list[dict[str, Any]] = []
@@ -155,11 +156,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
     def markers(found: Any) -> Any:
         taken = lambda: [world.markers.pop(0) for _ in range(len(world.markers))]  # noqa: E731
-        return SimpleNamespace(pull=taken, lost=False, close=lambda: None)
+        world.heard.append(SimpleNamespace(pull=taken, lost=False, close=lambda: None))
+        return world.heard[-1]
 
     def find(**asked: Any) -> list[Any]:
         if asked.get("name", "").endswith("-markers"):
-            return ["markers"] if world.markers else []
+            return ["markers"] if world.markers or world.heard else []
         return [found for found in world.found if found.source_id == asked.get("source_id")]
 
     monkeypatch.setattr(lsl, "clock", time.perf_counter)
@@ -194,6 +196,14 @@ def test_in_silence_it_says_twice_a_second_that_nothing_comes(world: World) -> N
     assert stale[0].made - world.sent[first - 1].made < 0.3  # 0.1 s, and the pull that it ends with
     assert len(stale) in (5, 6)
     assert np.diff([d.made for d in stale])[:-1].min() > 0.24
+
+
+def test_samples_that_come_too_slowly_for_decisions_leave_none_standing(world: World) -> None:
+    world.inlets = [Inlet(*[10] * 10, *[0, 1] * 500)]
+    engine = Engine()
+    world.run(engine, duration=0.9, stall=0.2, stale_hop=0.25)
+    assert world.events().count("slow") == 1
+    assert [d.status for d in world.sent[:-1]].count(Status.STALE) == 3
 
 
 def test_the_last_decision_is_never_left_standing(world: World) -> None:
@@ -263,6 +273,16 @@ def test_an_error_is_said_and_the_fourth_in_a_minute_ends_it(world: World) -> No
     assert {d.status for d in world.sent} == {Status.STALE}
 
 
+def test_errors_that_are_rare_do_not_end_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "MINUTE", 0.1)
+    world.inlets = [Inlet(*[10] * 1000) for _ in range(9)]
+    world.found = [SimpleNamespace(source_id="one", uid="2")]
+    faults = iter([*["no such luck"] * 5, ""])
+    summary = world.run(lambda facts: Engine(fault=next(faults)), duration=2.5)
+    assert summary.failed == ""
+    assert summary.by_status["ok"] > 0
+
+
 def test_markers_begin_windows_where_they_are_cues(world: World) -> None:
     world.inlets = [Inlet(*[10] * 100)]
     world.markers = [("left", 1.0), ("pause", 2.0), ("right", 3.0)]
@@ -277,6 +297,34 @@ def test_a_marker_stream_that_is_missing_is_said_once(world: World) -> None:
     world.run(Engine(), markers="cues-markers")
     assert world.events().count("marker-stream-missing") == 1
     assert "no marker stream 'cues-markers'" in world.text("marker-stream-missing")
+
+
+def test_a_marker_stream_that_goes_is_looked_for_again(world: World) -> None:
+    world.inlets = [Inlet(*[10] * 1000)]
+    world.markers = [("left", 1.0)]
+    n = 0
+
+    def stop() -> bool:
+        nonlocal n
+        n += 1
+        if n == 100:
+            world.heard[-1].lost = True
+            world.markers.append(("right", 2.0))
+        return world.events().count("marker-stream") == 2
+
+    engine = Engine()
+    world.run(engine, duration=5.0, cued=True, stop=stop)
+    assert engine.cues[:2] == [1.0, 2.0]
+    told = [what for what in world.events() if what.startswith("marker")]
+    assert told == ["marker-stream", "marker-stream-lost", "marker-stream"]
+
+
+def test_what_is_played_in_fast_motion_has_no_latency(world: World) -> None:
+    world.inlets = [Inlet(*[10] * 100, playing={"speed": "30"})]
+    summary = world.run(Engine(), duration=0.2)
+    assert summary.latency_ms["p50"] is None
+    assert summary.engine_ms["p50"] is not None
+    assert "latency" not in str(summary)
 
 
 def test_words_freeze_and_stop(world: World) -> None:

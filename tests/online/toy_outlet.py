@@ -110,15 +110,15 @@ def main() -> None:
     parser.add_argument("--sfreq", type=float, default=500.0)
     parser.add_argument("--channels", default="C3,Cz,C4")
     parser.add_argument("--fmt", default="float32")
-    parser.add_argument("--marker-after", type=float, help="s until a marker stream appears")
+    parser.add_argument("--marker-after", type=float, help="s from then to a marker stream")
     parser.add_argument("steps", nargs="*")
     options = parser.parse_args()
     lsl.configure(session=options.session)
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    toy = Toy(options)
     if options.marker_after is not None:
         threading.Thread(target=mark, args=(options,), daemon=True).start()
-    toy = Toy(options)
     for step in options.steps:
         what, _, seconds = step.partition(":")
         toy.step(what, float(seconds))

@@ -535,11 +535,61 @@ def test_xdf_in_another_unit_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
-def test_xdf_cut_short(tmp_path: Path, share: float) -> None:
+def test_xdf_cut_short_within_the_only_samples(tmp_path: Path, share: float) -> None:
     path = xdf(tmp_path / "a.xdf", eeg_stream(), MARKERS)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(RecordingError, match="is not a whole XDF file .* Copy it again"):
         read_raw(path)
+
+
+def in_chunks(*, size: int = 50) -> list[bytes]:
+    """A recording as it grows, one chunk after the other."""
+    times = 2.0 + np.arange(N_SAMPLES) / SFREQ
+    head = header(1, name="amp", kind="EEG", n=4, rate=SFREQ, form="float32",
+                  desc=described(NAMES, "microvolts"))  # fmt: skip
+    pieces = [slice(first, first + size) for first in range(0, N_SAMPLES, size)]
+    values = 1e6 * sines().T
+    head += clock_offsets(1, 0.0)
+    return [head, *(samples(1, times[piece], values[piece], "float32") for piece in pieces)]
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 3, 6, 200])
+def test_xdf_cut_off_is_read_up_to_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, n_bytes: int
+) -> None:
+    """Between two chunks, within the length of one, or within one."""
+    chunks = in_chunks()
+    path = xdf(tmp_path / "a.xdf", *chunks[:8], chunks[8][:n_bytes])
+    raw = read_raw(path)
+    assert raw.n_times == 350
+    np.testing.assert_allclose(raw.get_data(), sines()[:, :350], rtol=1e-6, atol=1e-12)
+    assert "has no proper end: it was cut off while it was recorded or copied" in caplog.text
+
+
+def test_xdf_damaged_before_its_end_is_refused(tmp_path: Path) -> None:
+    """A length that leads past the end, though there is more to read."""
+    chunks = in_chunks()
+    chunks[5] = b"\x04\xff\xff\xff\x7f" + chunks[5][5:]
+    chunks.insert(9, chunk(5, bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")))
+    with pytest.raises(RecordingError, match="not a whole XDF file .a chunk before its end is dam"):
+        read_raw(xdf(tmp_path / "a.xdf", *chunks))
+
+
+def test_xdf_with_a_proper_end_is_read_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    footer = chunk(6, struct.pack("<I", 1) + b"<info><sample_count>1000</sample_count></info>")
+    assert read_raw(xdf(tmp_path / "a.xdf", *in_chunks(), footer)).n_times == N_SAMPLES
+    assert caplog.text == ""
+
+
+def test_xdf_commands_of_the_live_loop_are_no_events(tmp_path: Path) -> None:
+    said = header(2, name="neurodecode-commands", kind="Markers", n=1, rate=0, form="string")
+    said += samples(2, [TRUE_TIMES[300]], [["left"]], "string")
+    decided = header(3, name="neurodecode", kind="Decision", n=2, rate=0, form="float32")
+    decided += samples(3, [TRUE_TIMES[300]], [[0.5, 0.5]], "float32")
+    raw = read_raw(xdf(tmp_path / "a.xdf", eeg_stream(), said, decided))
+    assert raw.annotations.description.tolist() == ["command/left"]
 
 
 def test_messages_are_one_line(tmp_path: Path) -> None:

@@ -100,6 +100,15 @@ def test_what_is_not_valid_has_no_bar() -> None:
     assert "my-run  lost" in drawn(screen)
 
 
+def test_a_loop_that_says_nothing_is_not_shown_as_if_all_were_well() -> None:
+    screen = Screen("my-run")
+    screen.take(STATUS)
+    screen.heard -= 5
+    text = drawn(screen)
+    assert "the loop has said nothing for 5 s" in text
+    assert "my-run  ok" not in text
+
+
 def test_a_decision_moves_the_bars_between_two_reports() -> None:
     screen = Screen("my-run")
     screen.take({"kind": "decision", "status": "ok", "proba": [0.9, 0.1], "evidence": [0.9, 0.1]})
