@@ -646,6 +646,21 @@ def online(
         found = decide_again(live, verify, cued=cued, **how)
         raise typer.Exit(show_verified(found, verify, as_json=as_json))
     configure(network=network, session=session_id)
+    if calibrate is not None:
+        from neurodecode.online.calibrate import CalibrationOptions
+        from neurodecode.show.calibrate import show_calibration
+
+        calibration = CalibrationOptions(
+            n=calibrate,
+            stream=stream,
+            markers=markers,
+            labels=labels,
+            max_gap=gap,
+            max_age=max_age,
+            record=record,
+        )
+        show_calibration(live, calibration, finetune=finetune, as_json=as_json)
+        return
     options = LoopOptions(
         stream=stream,
         markers=markers,

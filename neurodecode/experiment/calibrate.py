@@ -176,6 +176,7 @@ def calibrated_run(
         "parent": parent.id,
         "folds": [],
         "live": [key],
+        "fitted_to": sorted(map(list, live.seen)),
         "calibrated": {
             **(facts or {}),
             "decoder": live.words,

@@ -229,7 +229,7 @@ def open_live(
         pipeline=pipeline,
         online=_online(choices, sets),
         score=scores.get(_named(row), float("nan")),
-        seen=_seen(tested, row),
+        seen=_seen(tested, row) | {(d, s) for d, s in meta.get("fitted_to", ())},
     )
 
 

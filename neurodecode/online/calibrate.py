@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,16 +31,22 @@ from neurodecode.online.cues import (
 )
 from neurodecode.online.decision import Status
 from neurodecode.online.engine import Engine
+from neurodecode.online.evidence import ACCUMULATORS
 from neurodecode.online.loop import LoopOptions, run_loop
 from neurodecode.online.pipeline import LivePipeline
+from neurodecode.online.policy import Policy
 from neurodecode.online.schedule import Cued
 from neurodecode.online.search import Markers
 
+CUES = "neurodecode-cues"  # stream of those that the console gives
 FAR = 10.0  # s between a cue and the newest sample that no delay explains: clocks differ
 FLOWING = 1.5  # s without a sample after which no cue is given; some send a chunk a second
 NEAR = 0.1  # s by which the end of a window may be off where stamps jitter
 MANY = 3  # channels that are named
-TOLD = ("connected", "stalled", "lost", "resumed", "reconnected", "unsuitable", "error", "failed")
+TOLD = (
+    "connected", "stalled", "lost", "resumed", "reconnected", "unsuitable", "error", "failed",
+    "recording", "recording-stopped",
+)  # fmt: skip
 """What the loop says that a person who is calibrating should know."""
 
 
@@ -109,7 +116,8 @@ class Collector:
 
     def make_engine(self, sfreq: float, **how: Any) -> Engine:
         """The engine to feed from now on; see `LivePipeline.engine`."""
-        self.engine = self.pipeline.engine(sfreq, cued=True, **how)
+        never = Policy(accumulator=ACCUMULATORS.get("none")(), threshold=1.0)  # no command
+        self.engine = self.pipeline.engine(sfreq, cued=True, policy=never, **how)
         return self.engine
 
     def cue(self, cue: Cue) -> None:
@@ -150,8 +158,9 @@ class Collector:
                 self.open.remove(cue)
                 with suppress(ValueError):
                     engine.cues.remove(cue.stamp + self.pipeline.offset)
-                words = f"its time is {abs(away):.3g} s {'ahead of' if away > 0 else 'behind'} it"
-                lost.append(Outcome(cue, None, f"{words}: stamp markers by LSL's local_clock"))
+                words = f"its time is {abs(away):.3g} s {'ahead of' if away > 0 else 'behind'}"
+                why = f"{words} the signal's: stamp markers by LSL's local_clock"
+                lost.append(Outcome(cue, None, why))
         assert isinstance(engine.schedule, Cued)
         n_lost = len(self.open) - len(engine.cues) - len(engine.schedule.waiting)
         for cue in sorted(self.open, key=lambda cue: cue.stamp)[: max(0, n_lost)]:
@@ -193,6 +202,8 @@ class CalibrationOptions:
         How long to wait for the signal at the beginning, s.
     max_gap, max_age
         See `LivePipeline.engine`.
+    record
+        XDF file for signal and cues; None for none.
     """
 
     n: int
@@ -204,6 +215,7 @@ class CalibrationOptions:
     wait: float = 5.0
     max_gap: float | None = None
     max_age: float = 1.0
+    record: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -276,7 +288,9 @@ def collect(
     session = _Session(pipeline, options, view, keep)
     loop = LoopOptions(
         stream=options.stream,
+        markers=options.markers or CUES,
         wait=options.wait,
+        record=options.record,
         every_decision=True,
         publish=False,
         model="calibration",
@@ -344,9 +358,7 @@ class _Session:
             self.close = markers.close
             labels = parse_labels(options.labels, self.classes)
             return MarkerCues(markers.pull, labels, wanted)
-        outlet = lsl.MarkerOutlet(
-            name="neurodecode-cues", source_id=f"neurodecode-cues:{facts.source_id}"
-        )
+        outlet = lsl.MarkerOutlet(name=CUES, source_id=f"{CUES}:{facts.source_id}")
         self.close = outlet.close
         return ConsoleCues(
             self.classes,

@@ -19,6 +19,7 @@ from neurodecode.online.cues import (
     parse_labels,
 )
 from neurodecode.online.pipeline import LivePipeline
+from neurodecode.online.policy import NO_COMMAND
 from neurodecode.preprocess.chain import finish, prepare
 from neurodecode.recordings.synthetic import Synthetic
 
@@ -73,6 +74,7 @@ def play(
             waiting.remove(cue)
             one.cue(cue)
         decisions = engine.push(x[:, part], stamps[part], now=float(stamps[part][-1]))
+        assert all(d.command == NO_COMMAND for d in decisions)  # nobody is to act on a keeper
         said += [one.decided(d.newest, d.status, d.bad, d.latency) for d in decisions]
         said += one.given_up()
     return [outcome for outcome in said if outcome is not None]

@@ -23,7 +23,7 @@ pytest.importorskip("pylsl")
 
 from neurodecode.recordings.read import read_raw
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 HERE = Path(__file__).parent
 SFREQ = 500.0  # Hz, as in toy_outlet.py
