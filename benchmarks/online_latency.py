@@ -247,8 +247,9 @@ def measure_peer(folder: Path, seconds: float) -> dict[str, Any]:
 
 def peer(session: str, seconds: float) -> None:
     """StreamLSL, filtered, polled; CSP + LDA on its buffer every 100 ms, as its examples do."""
+    from mne import set_log_level
     from mne.decoding import CSP
-    from mne_lsl.lsl import StreamInfo, StreamOutlet, set_config_content
+    from mne_lsl.lsl import StreamInfo, StreamOutlet, resolve_streams, set_config_content
     from mne_lsl.stream import StreamLSL
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.pipeline import make_pipeline
@@ -258,7 +259,9 @@ def peer(session: str, seconds: float) -> None:
     set_config_content(f"{THIS_MACHINE}[lab]\nSessionID = {session}\n[log]\nlevel = -1\n")
     rng = np.random.default_rng(0)
     model = make_pipeline(CSP(4), LinearDiscriminantAnalysis())
+    set_log_level("ERROR")
     model.fit(rng.standard_normal((20, 22, 1000)), np.arange(20) % 2)
+    resolve_streams(timeout=60.0, name="neurodecode-replay", minimum=1)
     stream = StreamLSL(bufsize=4.0, name="neurodecode-replay").connect(acquisition_delay=0.001)
     stream.filter(8.0, 32.0, picks="all")
     info = StreamInfo("peer", "Decision", 4, 0.0, "float64", "peer")

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from neurodecode.alignment.align import AlignState, align_start
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.core.options import check_options
 from neurodecode.core.stopping import StopRule
 from neurodecode.evaluation.pseudo_online import live_pipeline
+from neurodecode.evaluation.runner import torch_threads
 from neurodecode.evaluation.splits import EVERYBODY
 from neurodecode.experiment.choices import parse_value, resolve
 from neurodecode.experiment.live_choices import check_online, choose_online, policy_of
@@ -144,7 +146,9 @@ def go_live(
             facts.sfreq, cued=options.cued, adapt=adapt, max_gap=max_gap, max_age=max_age
         )
 
-    return serve(make, replace(options, model=live.words))
+    # A second thread gains nothing for one window, and waking it costs more than the decoder.
+    with threadpool_limits(1), torch_threads(1):
+        return serve(make, replace(options, model=live.words))
 
 
 def _tell(what: str, text: str) -> None:

@@ -18,6 +18,7 @@ from neurodecode.alignment.align import AlignState, align_update, whiten
 from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.online.adapt import BiasState, bias_step
 from neurodecode.online.decision import Decision, Status
+from neurodecode.online.moments import Moments
 from neurodecode.online.policy import NO_COMMAND, Policy
 from neurodecode.online.ring import Ring
 from neurodecode.online.schedule import Cued, Due, Sliding
@@ -144,6 +145,7 @@ class Engine:
         n_watched = (held + self.n_settle + self.n_hop) * self.factor + round(HELD * stream.sfreq)
         self.watch = Watch(len(stream.ch_names), stream.sfreq, n_watched)
         self.ring = Ring(len(stream.keep), held)
+        self.moments = Moments(len(stream.keep), n_times, self.n_hop)
         self.align_state = AlignState(None, 0.0) if alignment is None else alignment.start
         self.bias, self.said = BiasState(None), policy.start()
         self.frozen, self.n_lost, self.n_gaps, self.n_samples = False, 0, 0, 0
@@ -178,16 +180,20 @@ class Engine:
             )
         if not len(t):
             return []
-        step = np.diff(t, prepend=self.last_stamp) - 1 / self.sfreq
-        cuts = np.flatnonzero(~(np.abs(step) <= self.max_gap))  # not a number is a gap too
+        off = np.empty_like(t)  # how far each stamp is from where the one before puts it
+        off[0] = t[0] - self.last_stamp
+        np.subtract(t[1:], t[:-1], out=off[1:])
+        off -= 1 / self.sfreq
+        cuts: list[int] = []
+        if not max(-off.min(), off.max()) <= self.max_gap:  # not a number is a gap too
+            cuts = np.flatnonzero(~(np.abs(off) <= self.max_gap)).tolist()
         said: list[Decision] = []
+        most = self.n_hop * self.factor
         for start, stop in zip([0, *cuts], [*cuts, len(t)], strict=True):
-            if start == stop:
-                continue
             if start in cuts:
-                self._gap(float(step[start]))
-            for i in range(start, stop, self.n_hop * self.factor):
-                part = slice(i, min(stop, i + self.n_hop * self.factor))
+                self._gap(float(off[start]))
+            for i in range(start, stop, most):
+                part = slice(i, min(stop, i + most))
                 said += self._continue(x[:, part], t[part], now)
         self.last_stamp = float(t[-1])
         return said
@@ -235,6 +241,7 @@ class Engine:
         self.state, self.waiting = self.stream.start(), np.zeros(0)
         self.watch.clear()
         self.ring.clear()
+        self.moments.clear()
         self.schedule.clear()
         self.n_in = 0
         self.heard: Any = {}  # by the decoder; of windows in parts, for the start of each
@@ -243,11 +250,12 @@ class Engine:
     def _continue(self, x: Array, t: Array, now: float | None) -> list[Decision]:
         """The same for samples that follow on those before."""
         y, self.state = self.stream.step(self.watch.step(x), self.state)
-        kept = t[-self.n_in % self.factor :: self.factor]
+        times = t[-self.n_in % self.factor :: self.factor]
         self.n_in += len(t)
         self.n_samples += len(t)
-        self.waiting = np.concatenate([self.waiting, kept])
-        times, self.waiting = self.waiting[: y.shape[1]], self.waiting[y.shape[1] :]
+        if len(self.waiting) or len(times) != y.shape[1]:  # a cleaner holds samples back
+            self.waiting = np.concatenate([self.waiting, times])
+            times, self.waiting = self.waiting[: y.shape[1]], self.waiting[y.shape[1] :]
         said = []
         while True:
             self._begin_windows(times)
@@ -257,6 +265,8 @@ class Engine:
                 self.ring.append(y[:, :n], times[:n])
                 y, times = y[:, n:], times[n:]
             if due is not None and self.ring.n >= due.stop:
+                if self.alignment is not None and self.cue_offset is None:
+                    self.moments.add(self.ring.window(due.stop, self.n_hop))
                 decision = self._decide(due, now)
                 self.schedule.done()
                 if decision is not None:
@@ -297,7 +307,7 @@ class Engine:
             if self.repair is None or not 0 < len(rows) <= len(x) * MOST_REPAIRED:
                 return self._invalid(Status.BAD_CHANNELS, newest, time_now, names, sample)
             x = self.stream.referenced(self.repair(rows) @ x).astype(np.float32)
-        proba = self._score(x, due)
+        proba = self._score(x, due, mended=bool(names))
         if proba is None:
             return None
         if self.adapt is not None:
@@ -323,11 +333,11 @@ class Engine:
         first = (start - self.n_settle) * self.factor  # filters remember what came before
         return self.watch.between(first, (stop - 1) * self.factor + 1)
 
-    def _score(self, x: NDArray[np.float32], due: Due) -> Array | None:
+    def _score(self, x: NDArray[np.float32], due: Due, *, mended: bool) -> Array | None:
         """Probabilities, (n_outputs,); None where a part of a window is not enough for them."""
         if isinstance(self.scorer, InParts) and isinstance(self.schedule, Cued):
             return self._score_part(self.scorer, x, due)
-        x = self._aligned(x, 1.0 if self.fresh else self.n_hop / self.n_times)
+        x = self._aligned(x, 1.0 if self.fresh else self.n_hop / self.n_times, mended=mended)
         if self.fresh or isinstance(self.schedule, Cued):
             proba, self.heard = self.scorer.window(x)
         else:
@@ -342,7 +352,7 @@ class Engine:
         can be said of the parts of the first: it has to be whole.
         """
         if self.alignment is not None and self.align_state.mean is None:
-            return scorer.window(self._aligned(x, 1.0))[0] if due.last else None
+            return scorer.window(self._aligned(x, 1.0, mended=True))[0] if due.last else None
         proba, stops, heard = None, True, self.heard.get(due.start)
         if heard is not ANSWERED:
             part = self._whitened(x[:, due.begin - due.start :])
@@ -350,15 +360,16 @@ class Engine:
         self.heard[due.start] = ANSWERED if stops else heard
         if due.last:
             del self.heard[due.start]
-            self._aligned(x, 1.0)
+            self._aligned(x, 1.0, mended=True)
         return proba if stops else None
 
-    def _aligned(self, x: NDArray[np.float32], new: float) -> NDArray[np.float32]:
+    def _aligned(self, x: NDArray[np.float32], new: float, *, mended: bool) -> NDArray[np.float32]:
+        """A window, whitened; it enters the mean by as much as is new in it."""
         how = self.alignment
         if how is None:
             return x
         if self.align_state.mean is None or not (self.frozen or how.frozen):
-            cov = covariances(x[None])[0]
+            cov = covariances(x[None])[0] if mended else self.moments.covariance(x)
             self.align_state = align_update(
                 cov, self.align_state, how.aligner, new=min(1.0, new), memory=how.memory
             )
@@ -367,7 +378,8 @@ class Engine:
     def _whitened(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.alignment is None:
             return x
-        return whiten(x, self.align_state) * np.float32(self.gain)
+        white = whiten(x, self.align_state)
+        return white if self.gain == 1 else white * np.float32(self.gain)
 
     def _invalid(
         self, status: Status, newest: float, now: float, bad: tuple[str, ...], sample: int

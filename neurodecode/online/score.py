@@ -86,7 +86,8 @@ class NormalizedNet:
 
     def normalized(self, x: NDArray[np.float32]) -> torch.Tensor:
         """What the net sees of samples in microvolts, (1, n_chans, n_times)."""
-        ready = ((x - self.mean) / self.scale).astype(np.float32)
+        ready = np.subtract(x, self.mean, dtype=np.float32)
+        np.divide(ready, self.scale, out=ready)
         return torch.from_numpy(ready[None]).to(self.on)
 
 

@@ -98,7 +98,9 @@ class Watch:
 
     def _flat(self, x: NDArray[np.float64]) -> NDArray[np.bool_] | None:
         """Samples by which a value has been repeated for too long; None if there is none."""
-        same = x == np.concatenate([self.last[:, None], x[:, :-1]], axis=1)
+        same = np.empty(x.shape, dtype=bool)
+        np.equal(x[:, 0], self.last, out=same[:, 0])
+        np.equal(x[:, 1:], x[:, :-1], out=same[:, 1:])
         if not same.any():
             self.still[:] = 0
             return None

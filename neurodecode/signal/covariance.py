@@ -38,15 +38,26 @@ def covariances(x: NDArray[np.floating]) -> Array:
     """
     x = np.asarray(x, dtype=np.float64)
     x = x - x.mean(axis=-1, keepdims=True)
-    covs = x @ x.swapaxes(-1, -2) / x.shape[-1]
-    power = np.trace(covs, axis1=1, axis2=2) / x.shape[1]
+    return ridged(x @ x.swapaxes(-1, -2) / x.shape[-1])
+
+
+def ridged(covs: Array) -> Array:
+    """Covariances (n_epochs, n_chans, n_chans) with the ridge of `covariances`.
+
+    Raises
+    ------
+    SignalError
+        If one has no variance at all.
+    """
+    n_chans = covs.shape[1]
+    power = np.trace(covs, axis1=1, axis2=2) / n_chans
     if not (power > 0).all():
         silent = np.flatnonzero(~(power > 0))
         raise SignalError(
             f"{silent.size} of {power.size} windows are flat or not finite in every channel "
             f"(first: window {silent[0]}), so they have no covariance. Drop those windows."
         )
-    return np.asarray(covs + RIDGE * power[:, None, None] * np.eye(x.shape[1]))
+    return np.asarray(covs + RIDGE * power[:, None, None] * np.eye(n_chans))
 
 
 def inverse_sqrt(cov: Array) -> Array:

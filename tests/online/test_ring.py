@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurodecode.online.moments import Moments
 from neurodecode.online.ring import Ring
+from neurodecode.signal.covariance import covariances
 
 
 @given(st.lists(st.integers(0, 70), min_size=1, max_size=40))
@@ -31,3 +33,15 @@ def test_a_window_that_has_gone_is_not_made_up() -> None:
     ring.clear()
     assert ring.n == 0
     assert not ring.times().size
+
+
+@pytest.mark.parametrize(("n_times", "n_hop"), [(100, 10), (100, 7), (60, 60)])
+def test_covariances_of_sliding_windows_are_those_of_the_windows(n_times: int, n_hop: int) -> None:
+    x = (30 + np.random.default_rng(0).standard_normal((4, 500))).astype(np.float32)
+    moments = Moments(4, n_times, n_hop)
+    for stop in range(n_hop, 501, n_hop):
+        moments.add(x[:, stop - n_hop : stop])
+        if stop >= n_times:
+            window = x[:, stop - n_times : stop]
+            wanted = covariances(window[None])[0]
+            np.testing.assert_allclose(moments.covariance(window), wanted, rtol=1e-9, atol=1e-9)
