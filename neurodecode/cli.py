@@ -638,11 +638,12 @@ def online(
     from neurodecode.online.lsl import configure
 
     live = open_live(run, exit_rule=exit_rule, sets=sets or (), **which)
-    how: dict[str, Any] = {"adapt": adapt, "max_gap": gap, "max_age": max_age}
+    how: dict[str, Any] = {"adapt": adapt, "max_age": max_age}
     if verify is not None:
         from neurodecode.experiment.verify import verify as decide_again
         from neurodecode.show.verified import show_verified
 
+        how |= {} if gap is None else {"max_gap": gap}
         found = decide_again(live, verify, cued=cued, **how)
         raise typer.Exit(show_verified(found, verify, as_json=as_json))
     configure(network=network, session=session_id)
@@ -668,6 +669,7 @@ def online(
         record=record,
         every_decision=True,
         duration=duration,
+        max_gap=gap,
     )
     raise typer.Exit(go_live(live, options, **how))
 

@@ -102,6 +102,16 @@ class LiveRun:
             max_age=max_age,
         )
 
+    def waiting(self, sfreq: float) -> str:
+        """What a person waits for beside the latency, in words."""
+        pipeline, engine = self.pipeline, self.engine(sfreq)
+        parts = [f"a window of {pipeline.n_times / pipeline.sfreq:g} s to fill with the new state"]
+        if (stream := engine.stream).delay:
+            parts.append(f"{1e3 * stream.delay:.0f} ms of the filter at {stream.middle:.0f} Hz")
+        if pipeline.cleaner is not None:
+            parts.append(f"up to {1e3 * pipeline.cleaner.delay:.0f} ms of the cleaner")
+        return f"Beside the latency there is {', and '.join(parts)}."
+
     def knows(self, facts: lsl.StreamFacts) -> bool:
         """Whether a stream plays a recording of somebody whom the decoder was fitted to."""
         playing = facts.playing
@@ -113,7 +123,6 @@ def go_live(
     options: LoopOptions,
     *,
     adapt: float | None = None,
-    max_gap: float | None = None,
     max_age: float = 1.0,
 ) -> int:
     """Run the live loop until it is stopped: JSON lines out, words in; its exit status.
@@ -124,7 +133,7 @@ def go_live(
         What decides.
     options
         Of the loop.
-    adapt, max_gap, max_age
+    adapt, max_age
         See `LivePipeline.engine`.
 
     Raises
@@ -142,9 +151,8 @@ def go_live(
                 f"{facts.playing['dataset']}, whom this stream plays: what it gets right is no "
                 f"score. Give --fold subject={facts.playing['subject']}.",
             )
-        return live.engine(
-            facts.sfreq, cued=options.cued, adapt=adapt, max_gap=max_gap, max_age=max_age
-        )
+        _tell("delay", live.waiting(facts.sfreq))
+        return live.engine(facts.sfreq, cued=options.cued, adapt=adapt, max_age=max_age)
 
     # A second thread gains nothing for one window, and waking it costs more than the decoder.
     with threadpool_limits(1), torch_threads(1):

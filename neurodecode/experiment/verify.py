@@ -17,6 +17,7 @@ from neurodecode.core.errors import RecordingError, SignalError
 from neurodecode.experiment.live import LiveRun
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.engine import Engine
+from neurodecode.online.outputs import NOTE
 from neurodecode.recordings.arrays import volts_in
 from neurodecode.recordings.montage import tidy_name
 from neurodecode.recordings.xdf import as_recorded, text
@@ -86,8 +87,22 @@ def verify(live: LiveRun, path: Path, **how: Any) -> Verified:
     values = dict(zip(labels, np.asarray(sent["time_series"], dtype=float).T, strict=True))
     signal = _one(path, streams, None, kind="EEG")
     x, stamps, sfreq = _samples(path, signal, live.pipeline.inputs)
-    engine = live.engine(sfreq, **how)
-    return _compare(values, wanted, list(_again(engine, x, stamps, values)))
+    said = text(sent["info"]["desc"][0], "max_gap")
+    engine = live.engine(sfreq, **{"max_gap": float(said) if said else None, **how})
+    again = _again(engine, x, stamps, values, _freezes(streams))
+    return _compare(values, wanted, list(again))
+
+
+def _freezes(streams: list[Any]) -> list[tuple[float, bool]]:
+    """When adapting was stopped, or went on: (time, s, whether it was stopped)."""
+    notes = {f"{NOTE}freeze": True, f"{NOTE}unfreeze": False}
+    return sorted(
+        (float(stamp), notes[values[0]])
+        for stream in streams
+        if text(stream["info"], "name") == "markers"
+        for stamp, values in zip(stream["time_stamps"], stream["time_series"], strict=True)
+        if values[0] in notes
+    )
 
 
 def _again(
@@ -95,12 +110,15 @@ def _again(
     x: NDArray[np.float64],
     stamps: NDArray[np.float64],
     values: Mapping[str, NDArray[np.float64]],
+    freezes: list[tuple[float, bool]],
 ) -> Iterator[Decision | None]:
     """The decision that stands for each of the recording; None where there is none."""
     at, half, last = 0, 0.5 / engine.sfreq, np.nan
     for newest, made, status in zip(
         values["newest"], values["made"], values["status"], strict=True
     ):
+        while freezes and freezes[0][0] < made:
+            engine.freeze(freezes.pop(0)[1])
         if int(status) == Status.STALE and (newest == last or np.isnan(newest)):
             yield engine.stalled(made)  # it was said because nothing came
             continue

@@ -288,6 +288,7 @@ def collect(
     session = _Session(pipeline, options, view, keep)
     loop = LoopOptions(
         stream=options.stream,
+        max_gap=options.max_gap,
         markers=options.markers or CUES,
         wait=options.wait,
         record=options.record,
@@ -344,9 +345,7 @@ class _Session:
 
     def make_engine(self, facts: lsl.StreamFacts) -> Engine:
         options = self.options
-        engine = self.collector.make_engine(
-            facts.sfreq, clock=lsl.clock, max_gap=options.max_gap, max_age=options.max_age
-        )
+        engine = self.collector.make_engine(facts.sfreq, clock=lsl.clock, max_age=options.max_age)
         if self.cues is None:
             self.facts, self.cues = facts, self._cues(facts)
         return engine

@@ -20,7 +20,8 @@ from neurodecode.core.errors import NeurodecodeError
 from neurodecode.online import lsl
 from neurodecode.online.decision import Decision
 from neurodecode.online.engine import Engine
-from neurodecode.online.outputs import Outputs
+from neurodecode.online.outputs import NOTE, Outputs
+from neurodecode.online.pacing import MARGIN, tolerance
 from neurodecode.online.search import (
     Markers,
     SameSignal,
@@ -40,6 +41,7 @@ PIECE = 0.25  # s of signal that go through the engine at once, where much has p
 MOST_CRASHES = 3  # times that the loop begins anew within a minute
 MINUTE = 60.0  # s
 MOST_HOPS = 3  # that may pass without a decision
+SETTLE = 0.5  # s of the stream that are passed over when it is connected
 AGAIN = 0.05  # s between two looks at what is not urgent
 Array = NDArray[np.float64]
 NOTHING: tuple[Array, Array] = (np.empty((0, 0)), np.empty(0))
@@ -78,6 +80,8 @@ class LoopOptions:
         Whether decisions and commands are sent by LSL.
     model
         What decides, in words.
+    max_gap
+        How far stamps may be off, s; by default what is measured when the stream is connected.
     """
 
     stream: str | None = None
@@ -93,6 +97,7 @@ class LoopOptions:
     cues: tuple[str, ...] = ()
     publish: bool = True
     model: str = ""
+    max_gap: float | None = None
 
 
 def run_loop(
@@ -178,6 +183,7 @@ class Loop:
         self.tally = Tally(say=say, clock=lsl.clock, classes=self.engine.classes)
         self.tally.timed = self._timed()
         self.tally.event("connected", f"Connected to {in_words(self.facts)}.")
+        self._settle(inlet)
         self.outputs = Outputs(
             self.engine,
             self.facts,
@@ -187,8 +193,6 @@ class Loop:
             event=self.tally.event,
         )
         self.markers = Markers(options.markers or f"{self.facts.name}-markers", self.tally.event)
-        while inlet.pull(0.0)[1].size:  # what came while the engine was made is old by now
-            pass
         self.begun = self.quiet = self.decided = time.perf_counter()
         self.dog = Watchdog(options.stall, self.begun)
         self.chores = [
@@ -197,6 +201,24 @@ class Loop:
             Chore(self.begun + 1.0, 1.0, self._report),
             Chore(self.begun + 5.0, 5.0, self._correct),
         ]
+
+    def _settle(self, inlet: lsl.SignalInlet) -> None:
+        """Pass over what has come by now, which is old, and see how far stamps wander."""
+        if self.options.max_gap is not None:
+            self.engine.max_gap = self.options.max_gap
+        stamps, until = [np.empty(0)], time.perf_counter() + SETTLE
+        while (left := until - time.perf_counter()) > 0 and not self.stop():
+            stamps.append(inlet.pull(min(left, WAKE))[1])
+        while (come := inlet.pull(0.0)[1]).size:
+            stamps.append(come)
+        found = tolerance(np.concatenate(stamps), self.facts.sfreq)
+        if self.options.max_gap is None and found > self.engine.max_gap:
+            self.engine.max_gap = found
+            self.tally.event(
+                "jitter",
+                f"Stamps are off by up to {found / MARGIN * 1e3:.0f} ms: only gaps of more than "
+                f"{found * 1e3:.0f} ms can be told. --gap SECONDS says it otherwise.",
+            )
 
     def run(self) -> None:
         """Decide until told to stop, whatever happens on the way."""
@@ -377,6 +399,7 @@ class Loop:
         else:
             self.lost_before += self.engine.n_lost
             engine.freeze(self.frozen)
+            engine.max_gap = self.engine.max_gap
         self._hang_up()
         text = f"Found again: {in_words(facts)}{changes(self.facts, facts)}."
         self.inlet, self.engine, self.rows, self.broken = inlet, engine, rows, False
@@ -398,6 +421,7 @@ class Loop:
             elif word in ("freeze", "unfreeze"):
                 self.frozen = word == "freeze"
                 self.engine.freeze(self.frozen)
+                self.outputs.marker(f"{NOTE}{word}", lsl.clock())
                 how = "stops adapting" if self.frozen else "adapts again"
                 self.tally.event("frozen" if self.frozen else "unfrozen", f"The decoder {how}.")
             else:

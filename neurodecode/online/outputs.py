@@ -11,6 +11,9 @@ from neurodecode.online.decision import Decision
 from neurodecode.online.engine import Engine
 from neurodecode.online.record import Recorder
 
+NOTE = "neurodecode:"
+"""Begins what is recorded among the markers and came from no marker stream."""
+
 Array = NDArray[np.float64]
 Event = Callable[[str, str], None]
 
@@ -58,7 +61,11 @@ class Outputs:
         # The same whenever the loop is started again, so that who listens finds it again
         source_id = f"neurodecode:{model}:{facts.source_id}"
         self.decisions: lsl.DecisionOutlet | None = lsl.DecisionOutlet(
-            classes=engine.classes, model=model, source_id=source_id, hop=engine.hop
+            classes=engine.classes,
+            model=model,
+            source_id=source_id,
+            hop=engine.hop,
+            max_gap=engine.max_gap,
         )
         self.commands: lsl.MarkerOutlet | None = lsl.MarkerOutlet(source_id=f"{source_id}:commands")
         self.recorder: Recorder | None = None

@@ -4,6 +4,7 @@ The order and the mathematics are those of `neurodecode.preprocess.chain` with `
 here they take a recording chunk by chunk, and the chunks give what the whole would.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -11,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, SignalError, UnknownName
-from neurodecode.signal.filters import bandpass_sos, filter_start, filter_step, notch_sos
+from neurodecode.signal.filters import (
+    bandpass_sos,
+    filter_start,
+    filter_step,
+    group_delay,
+    notch_sos,
+)
 
 Array = NDArray[np.float64]
 
@@ -83,6 +90,9 @@ class CausalStream:
         self.factor = thinning(sfreq, out_sfreq or sfreq, band)
         self.notch = None if notch is None else notch_sos(notch, sfreq=sfreq)
         self.band = None if band is None else bandpass_sos(*band, sfreq=sfreq)
+        # Of a low-pass or high-pass filter there is no middle.
+        edges = [edge for edge in band or () if edge is not None]
+        self.middle = math.sqrt(edges[0] * edges[1]) if len(edges) == 2 else None
         self.reference: slice | list[int] | None = None
         if reference == "average":
             self.reference = slice(None)
@@ -96,6 +106,13 @@ class CausalStream:
     def settling(self) -> float:
         """Time after its first sample from which on the output can be trusted, s."""
         return settling(self.band, self.sfreq)
+
+    @property
+    def delay(self) -> float:
+        """By how much a rhythm in the middle of the band is late behind the band's filter, s."""
+        if self.band is None or self.middle is None:
+            return 0.0
+        return group_delay(self.band, self.middle, sfreq=self.sfreq)
 
     def start(self) -> StreamState:
         """State of a stream that has not begun."""

@@ -5,7 +5,7 @@ Offline is one long step and online is many short ones; chunks give the same sig
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, iirnotch, sosfilt, sosfilt_zi, tf2sos
+from scipy.signal import butter, freqz_sos, iirnotch, sosfilt, sosfilt_zi, tf2sos
 
 from neurodecode.core.errors import SignalError
 
@@ -101,3 +101,21 @@ def filter_step(x: Array, state: Array, sos: Array) -> tuple[Array, Array]:
     """
     y, state = sosfilt(sos, x, axis=1, zi=state)
     return np.asarray(y), np.asarray(state)
+
+
+def group_delay(sos: Array, freq: float, *, sfreq: float) -> float:
+    """By how much a rhythm's envelope is late behind a causal filter, s.
+
+    Parameters
+    ----------
+    sos
+        Second-order sections.
+    freq
+        Of the rhythm, Hz.
+    sfreq
+        Sampling rate, Hz.
+    """
+    around = freq + 0.01 * np.array([-1.0, 1.0])
+    _, response = freqz_sos(sos, worN=around, fs=sfreq)
+    turn = float(np.angle(response[1] / response[0]))
+    return float(-turn / (2 * np.pi * (around[1] - around[0])))

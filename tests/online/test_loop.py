@@ -72,7 +72,7 @@ class Engine:
     """Decides at every tenth sample, and keeps what it was given."""
 
     classes = ("left", "right")
-    sfreq, hop, n_lost = SFREQ, 0.1, 0
+    sfreq, hop, n_lost, max_gap = SFREQ, 0.1, 0, 0.002
 
     def __init__(self, *, ch_names: tuple[str, ...] = ("C3", "C4"), fault: str = "") -> None:
         self.ch_names, self.fault = ch_names, fault
@@ -164,6 +164,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
             return ["markers"] if world.markers or world.heard else []
         return [found for found in world.found if found.source_id == asked.get("source_id")]
 
+    monkeypatch.setattr(loop, "SETTLE", 0.0)
     monkeypatch.setattr(lsl, "clock", time.perf_counter)
     monkeypatch.setattr(lsl, "choose_signal", lambda name, timeout: None)
     monkeypatch.setattr(lsl, "SignalInlet", lambda found: world.inlets.pop(0))
@@ -469,3 +470,32 @@ def until(there: Callable[[], bool]) -> None:
     while not there():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_stamps_that_jitter_are_measured_when_the_stream_is_connected(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Jittery(Inlet):
+        n = 0
+
+        def pull(self, timeout: float) -> tuple[np.ndarray, np.ndarray]:
+            self.n += 1
+            late = 0.02 * (self.n % 2)  # every other chunk is stamped late
+            return np.zeros((2, 5)), lsl.clock() + late + np.arange(5) / SFREQ
+
+    class Short(Jittery):
+        def pull(self, timeout: float) -> tuple[np.ndarray, np.ndarray]:
+            if timeout == 0:
+                return np.empty((0, 0)), np.empty(0)
+            return super().pull(timeout)
+
+    monkeypatch.setattr(loop, "SETTLE", 0.02)
+    world.inlets = [Short()]
+    world.run(engine := Engine(), duration=0.05)
+    assert engine.max_gap > 0.02
+    assert "ms can be told" in world.text("jitter")
+    world.said.clear()
+    world.inlets = [Short()]
+    world.run(engine := Engine(), duration=0.05, max_gap=0.003)
+    assert engine.max_gap == 0.003
+    assert "jitter" not in world.events()

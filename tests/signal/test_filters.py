@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from neurodecode.core.errors import SignalError
-from neurodecode.signal.filters import bandpass_sos, filter_start, filter_step, notch_sos
+from neurodecode.signal.filters import (
+    bandpass_sos,
+    filter_start,
+    filter_step,
+    group_delay,
+    notch_sos,
+)
 
 SFREQ = 250.0
 
@@ -53,3 +59,17 @@ def test_an_impossible_band_is_refused(band: tuple[float | None, float | None]) 
 def test_an_impossible_notch_is_refused() -> None:
     with pytest.raises(SignalError, match="A notch at 200 Hz needs"):
         notch_sos(200, sfreq=SFREQ)
+
+
+@pytest.mark.parametrize("freq", [10.0, 12.0, 20.0])
+def test_the_envelope_of_a_rhythm_comes_later_by_the_group_delay(freq: float) -> None:
+    """A slow bump of a rhythm comes out of the filter as much later as the formula says."""
+    sfreq, sos = 1000.0, bandpass_sos(8.0, 30.0, sfreq=1000.0)
+    t = np.arange(-2, 2, 1 / sfreq)
+    bump = np.exp(-0.5 * (t / 0.3) ** 2)
+    y, _ = filter_step(
+        (bump * np.sin(2 * np.pi * freq * t))[None], filter_start(sos, np.zeros(1)), sos
+    )
+    power = np.square(y[0])
+    later = float((power * t).sum() / power.sum())
+    assert later == pytest.approx(group_delay(sos, freq, sfreq=sfreq), abs=0.005)

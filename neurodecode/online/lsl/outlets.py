@@ -108,6 +108,8 @@ class DecisionOutlet:
         Of the stream.
     hop
         Time between decisions, s.
+    max_gap
+        How far stamps of the signal may be off, s.
     name
         Of the stream.
     """
@@ -119,6 +121,7 @@ class DecisionOutlet:
         model: str,
         source_id: str,
         hop: float,
+        max_gap: float,
         name: str = "neurodecode",
     ) -> None:
         labels = [*(f"p_{word}" for word in classes), "newest", "made", "status", "command"]
@@ -128,6 +131,7 @@ class DecisionOutlet:
         desc = info.desc()
         desc.append_child_value("model", model)
         desc.append_child_value("hop", f"{hop:g}")
+        desc.append_child_value("max_gap", f"{max_gap:.17g}")
         node = desc.append_child("classes")
         for word in classes:
             node.append_child_value("class", word)
