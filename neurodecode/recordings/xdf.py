@@ -44,7 +44,8 @@ def read_xdf(
     annotations at the sample that was taken at their time on the synchronised clock, so a device
     that runs slow or pauses does not shift them. A pause is annotated as a boundary. Commands of
     our live loop are annotated as "command/LABEL", so that they are not taken for events; its
-    decisions are left out. A recording that was cut off is read up to there.
+    decisions are left out. A recording that was cut off is read up to there. Samples that are not
+    numbers are annotated as bad.
     """
     streams = _load(path)
     eeg = _choose(path, streams, stream)
@@ -61,13 +62,40 @@ def read_xdf(
     units = [unit or text(c, "unit") for c in channels]
     volts = values * _scales(path, units, types)[:, None]
     sfreq = float(eeg["info"]["nominal_srate"][0])
+    volts, lost = _without_holes(path, volts, sfreq)
     raw = raw_from_array(volts, sfreq=sfreq, ch_names=ch_names, ch_types=types, path=path)
     effective = float(eeg["info"]["effective_srate"])
     if abs(effective / sfreq - 1) > 0.01:
         logger.warning("%s: nominal rate %g Hz, measured %.2f Hz", path, sfreq, effective)
     marks = _pauses(path, eeg, sfreq) + _markers(path, streams, eeg, sfreq)
     onset, description = zip(*sorted(marks), strict=True) if marks else ((), ())
-    return raw.set_annotations(mne.Annotations(onset, 0.0, description), verbose="ERROR")
+    return raw.set_annotations(mne.Annotations(onset, 0.0, description) + lost, verbose="ERROR")
+
+
+def _without_holes(
+    path: Path, x: NDArray[np.float64], sfreq: float
+) -> tuple[NDArray[np.float64], mne.Annotations]:
+    """Samples that an amplifier did not send hold the value before them, and are annotated bad.
+
+    A channel without any number stays as it is, and is refused later.
+    """
+    holes = ~np.isfinite(x)
+    holes[holes.all(axis=1)] = False
+    if not holes.any():
+        return x, mne.Annotations([], [], [])
+    index = np.maximum.accumulate(np.where(holes, 0, np.arange(x.shape[1])), axis=1)
+    filled = np.take_along_axis(x, index, axis=1)
+    filled[~np.isfinite(filled) & holes] = 0.0  # before the first number
+    edges = np.flatnonzero(np.diff(np.r_[False, holes.any(axis=0), False]))
+    starts, stops = edges[::2], edges[1::2]
+    logger.warning(
+        "%s: samples that are not numbers in %d stretches, %.2f s; they are annotated BAD_lost",
+        path,
+        len(starts),
+        (stops - starts).sum() / sfreq,
+    )
+    words = ["BAD_lost"] * len(starts)
+    return filled, mne.Annotations(starts / sfreq, (stops - starts) / sfreq, words)
 
 
 class _Collect(logging.Handler):

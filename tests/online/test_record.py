@@ -246,3 +246,20 @@ def test_a_file_is_never_written_over(tmp_path: Path) -> None:
         XdfFile(tmp_path / "nowhere" / "a.xdf")
     with pytest.raises(ConfigError, match=r"is written as XDF; call .*a\.fif something\.xdf"):
         XdfFile(tmp_path / "a.fif")
+
+
+def test_a_burst_of_what_is_no_number_is_read_as_a_bad_stretch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.xdf"
+    recorder = Recorder(path, signal=facts_of(described()), decisions=DECISIONS, say=print)
+    x = COUNT.copy()
+    x[0, 500:525] = np.nan
+    recorder.signal(x, stamps_of(slice(None)))
+    recorder.close()
+    raw = read_raw(path)
+    (mark,) = raw.annotations
+    assert mark["description"] == "BAD_lost"
+    assert (mark["onset"], mark["duration"]) == pytest.approx((2.0, 0.1))
+    np.testing.assert_allclose(1e6 * raw.get_data()[0, 499:526], [*[499.0] * 26, 525.0])
+    assert "annotated BAD_lost" in caplog.text
