@@ -581,6 +581,9 @@ def online(
     cued: Annotated[
         bool, typer.Option("--cued", help="Decide on the window after each marker only.")
     ] = False,
+    cues: Annotated[
+        str | None, typer.Option(help="With --cued: markers that are cues; by default all.")
+    ] = None,
     exit_rule: Annotated[
         str | None, typer.Option("--exit", help="With --cued: answer early, by a rule of `exit`.")
     ] = None,
@@ -595,6 +598,9 @@ def online(
     ] = None,
     labels: Annotated[
         str | None, typer.Option(help="With --calibrate: left_hand=769,right_hand=770.")
+    ] = None,
+    trials: Annotated[
+        Path | None, typer.Option(help="With --calibrate: trials that were kept before.")
     ] = None,
     record: Annotated[
         Path | None, typer.Option(metavar="FILE.xdf", help="Signal, decisions and markers.")
@@ -625,8 +631,8 @@ def online(
     from neurodecode.show.tables import find_runs
 
     (run,) = find_runs(runs, [name])
-    if exit_rule is not None and not cued:
-        raise ConfigError("--exit answers before a window is over, and windows begin at --cued.")
+    given = {name for name, value in locals().items() if value not in (None, False)}
+    _refuse_together(given)
     which: dict[str, Any] = {"model": model, "align": align, "clean": clean, "fold": fold}
     if calibrate is None and verify is None and not as_json:
         from neurodecode.show.online import child_command, show_online
@@ -666,12 +672,33 @@ def online(
         stream=stream,
         markers=markers,
         cued=cued,
+        cues=tuple(_words("--cues", cues) or ()),
         record=record,
         every_decision=True,
         duration=duration,
         max_gap=gap,
     )
     raise typer.Exit(go_live(live, options, **how))
+
+
+def _refuse_together(given: set[str]) -> None:
+    """Refuse options of `online` that say nothing about what is asked for."""
+    modes = {
+        "calibrate": {"adapt", "cued", "exit_rule", "duration", "verify"},
+        "verify": {"record", "duration", "markers", "stream"},
+    }
+    needs = {"exit_rule": "cued", "cues": "cued", "finetune": "calibrate", "labels": "calibrate",
+             "trials": "calibrate"}  # fmt: skip
+
+    def flag(name: str) -> str:
+        return f"--{'exit' if name == 'exit_rule' else name}"
+
+    for mode, others in modes.items():
+        for other in sorted(others & given if mode in given else ()):
+            raise ConfigError(f"{flag(mode)} takes no {flag(other)}. Leave one of the two out.")
+    for name, other in needs.items():
+        if name in given and other not in given:
+            raise ConfigError(f"{flag(name)} belongs to {flag(other)}. Give {flag(other)} too.")
 
 
 @app.command()

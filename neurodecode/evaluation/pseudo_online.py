@@ -16,6 +16,7 @@ import pandas as pd
 
 from neurodecode.alignment.align import AlignState, align_start
 from neurodecode.core.errors import SignalError
+from neurodecode.core.stopping import StopRule
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.cleaning import Continuous, Part
 from neurodecode.evaluation.command_scores import (
@@ -68,6 +69,7 @@ def live_pipeline(
     align: str,
     preprocess: Mapping[str, Any],
     epochs: Mapping[str, Any],
+    rule: StopRule | None = None,
 ) -> LivePipeline:
     """A fitted decoder with its causal steps.
 
@@ -76,14 +78,18 @@ def live_pipeline(
     decoder
         Fitted.
     extra
-        What lies beside it in its checkpoint: cleaner, drift, gain.
+        What lies beside it in its checkpoint: cleaner, drift, gain, and where it was calibrated
+        the reference of its alignment.
     classes
         Names, in the order of its probabilities.
     align
         "none", or an aligner and ":causal".
     preprocess, epochs
         Options of ``[preprocess]`` and ``[epochs]``, as its windows were made with.
+    rule
+        When it may answer before a window is over.
     """
+    known = extra.get("reference")
     spec, window = decoder.spec_, epochs.get("window")
     return LivePipeline(
         ch_names=spec.ch_names,
@@ -91,7 +97,7 @@ def live_pipeline(
         sfreq=spec.sfreq,
         n_times=spec.n_times,
         offset=float(window[0]) if window else 0.0,
-        scorer=scorer_of(decoder),
+        scorer=scorer_of(decoder, rule),
         notch=preprocess.get("notch"),
         band=preprocess.get("band"),
         reference=preprocess.get("reference", "none"),
@@ -100,6 +106,8 @@ def live_pipeline(
         cleaner=extra.get("cleaner"),
         drift=bool(extra.get("drift", False)),
         align=align,
+        start=align_start() if known is None else AlignState(known["mean"], float(known["n"])),
+        settled=known is not None,
         gain=float(extra.get("gain", 1.0)),
         positions=None if spec.positions is None else np.asarray(spec.positions),
     )

@@ -25,7 +25,14 @@ from neurodecode.alignment.align import AlignState, align_step, whiten
 from neurodecode.core.errors import ConfigError, FitError, StoreError, UnknownName
 from neurodecode.evaluation.splits import EVERYBODY
 from neurodecode.experiment.live import LiveRun
-from neurodecode.online.calibrate import CalibrationOptions, Collected, Trials, View, collect
+from neurodecode.online.calibrate import (
+    CalibrationOptions,
+    Collected,
+    Trials,
+    View,
+    collect,
+    prepared,
+)
 from neurodecode.online.cues import parse_labels
 from neurodecode.results.provenance import environment
 from neurodecode.results.store import Run, Store, writing
@@ -53,6 +60,7 @@ def calibrate(
     options: CalibrationOptions,
     *,
     finetune: str | None = None,
+    kept: Trials | None = None,
     view: View,
     agree: Callable[[str], bool] = lambda question: True,
     stop: Callable[[], bool] = lambda: False,
@@ -69,6 +77,9 @@ def calibrate(
         Of the trials.
     finetune
         "head" to let the last linear layer learn from them too.
+    kept
+        Trials of this person that are there, see `kept_trials`. Only what they lack is collected;
+        where that is nothing, no signal is needed.
     view
         What the person sees.
     agree
@@ -95,22 +106,61 @@ def calibrate(
     def keep(trials: Trials) -> None:
         save_trials(trials, folder / TRIALS)
 
-    collected = collect(live.pipeline, options, view, keep, stop)
-    trials = collected.trials
-    where = f" The trials are kept in {folder / TRIALS}." if trials.label.size else ""
-    if min(trials.counts()) < FEWEST:
-        raise FitError(
-            f"Calibration needs {FEWEST} trials of each class, and there are {_words(trials)}."
-            f"{where} Give the command again."
-        )
-    if collected.interrupted and not agree(f"There are {_words(trials)}. Calibrate with them?"):
-        raise FitError(f"Nothing was calibrated.{where}")
-    facts = {"date": began.isoformat(timespec="seconds"), **_collected_facts(live, collected)}
+    facts: Facts = {"date": began.isoformat(timespec="seconds")}
+    if kept is not None and min(kept.counts()) >= options.n:
+        trials = kept
+        facts |= _facts(live, trials, kept, None)
+    else:
+        collected = collect(live.pipeline, options, view, keep, stop, kept)
+        trials = collected.trials
+        again = _again(folder / TRIALS)
+        if min(trials.counts()) < FEWEST:
+            raise FitError(
+                f"Calibration needs {FEWEST} trials of each class, and there are {_words(trials)}. "
+                f"{again}"
+            )
+        if collected.interrupted and not agree(f"There are {_words(trials)}. Calibrate with them?"):
+            raise FitError(f"Nothing was calibrated. {again}")
+        facts |= _facts(live, trials, kept, collected)
     run = calibrated_run(live, trials, finetune=finetune, facts=facts)
     (folder / TRIALS).unlink(missing_ok=True)  # they are in the run now
     if folder.is_dir():
         folder.rmdir()
     return run
+
+
+def kept_trials(live: LiveRun, path: Path) -> Trials:
+    """Trials of an earlier calibration that this decoder can be calibrated with.
+
+    Parameters
+    ----------
+    live
+        The decoder.
+    path
+        Of ``trials.safetensors``, as an interrupted calibration or a calibrated run keeps it.
+
+    Raises
+    ------
+    StoreError
+        If there are none.
+    ConfigError
+        If they were collected for a decoder that takes others.
+    """
+    trials, pipeline = load_trials(path), live.pipeline
+    told = {
+        "channels": (trials.ch_names, pipeline.ch_names),
+        "classes": (trials.classes, pipeline.classes),
+        "sampling rate": (trials.sfreq, pipeline.sfreq),
+        "length": (trials.x.shape[2], pipeline.n_times),
+        "preprocessing": (trials.prepared, prepared(pipeline)),
+    }
+    other = [name for name, (has, wanted) in told.items() if has != wanted]
+    if other:
+        raise ConfigError(
+            f"The trials in {path} were collected for another decoder: not the same are "
+            f"{', '.join(other)}. Give that decoder, or collect trials without --trials."
+        )
+    return trials
 
 
 def check_calibration(live: LiveRun, options: CalibrationOptions, finetune: str | None) -> None:
@@ -318,7 +368,13 @@ def save_trials(trials: Trials, path: Path) -> None:
     StoreError
         If it cannot be written.
     """
-    header = {"ch_names": trials.ch_names, "classes": trials.classes, "sfreq": trials.sfreq}
+    header = {
+        "ch_names": trials.ch_names,
+        "classes": trials.classes,
+        "sfreq": trials.sfreq,
+        "prepared": trials.prepared,
+        "playing": dict(trials.playing),
+    }
     arrays: dict[str, NDArray[Any]] = {
         "x": trials.x,
         "label": trials.label,
@@ -343,28 +399,45 @@ def load_trials(path: Path) -> Trials:
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})["trials"])
             arrays = {name: file.get_tensor(name) for name in ("x", "label", "stamp")}
-        return Trials(
+        trials = Trials(
             **arrays,
             ch_names=tuple(header["ch_names"]),
             classes=tuple(header["classes"]),
             sfreq=float(header["sfreq"]),
+            prepared=header["prepared"],
+            playing=header["playing"],
         )
+        shape = (len(trials.label), len(trials.ch_names), *trials.x.shape[2:])
+        if trials.x.shape != shape or len(trials.counts()) > len(trials.classes):
+            raise ValueError("they do not fit together")
+        return trials
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise StoreError(
             f"{path} holds no trials of a calibration ({error}). Collect them again."
         ) from error
 
 
-def _collected_facts(live: LiveRun, collected: Collected) -> Facts:
-    facts = collected.facts
+def _facts(
+    live: LiveRun, trials: Trials, kept: Trials | None, collected: Collected | None
+) -> Facts:
+    """Where trials come from: kept ones, those that were collected, or both."""
+    playing = dict(trials.playing)
     return {
-        "stream": facts.name,
-        "playing": dict(facts.playing),
-        "seen": live.knows(facts),
-        "interrupted": collected.interrupted,
-        "n_refused": collected.n_refused,
-        "ignored": collected.ignored,
+        "stream": None if collected is None else collected.facts.name,
+        "playing": playing,
+        "seen": (playing.get("dataset", ""), playing.get("subject", "")) in live.seen,
+        "n_kept": 0 if kept is None else len(kept.label),
+        "interrupted": collected is not None and collected.interrupted,
+        "n_refused": 0 if collected is None else collected.n_refused,
+        "ignored": {} if collected is None else collected.ignored,
     }
+
+
+def _again(path: Path) -> str:
+    """What to do after an interruption: trials that were taken are kept, if one was."""
+    if not path.is_file():
+        return "Give the command again."
+    return f"Give the command again with --trials {path}: those that were taken are kept there."
 
 
 def _predictions(trials: Trials, scores: Scores) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from neurodecode.alignment.align import AlignState, align_start
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.core.options import check_options
 from neurodecode.core.stopping import StopRule
@@ -21,7 +20,6 @@ from neurodecode.online import lsl
 from neurodecode.online.engine import Engine
 from neurodecode.online.loop import LoopOptions
 from neurodecode.online.pipeline import LivePipeline
-from neurodecode.online.score import scorer_of
 from neurodecode.online.serve import serve, write_line
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
@@ -102,11 +100,11 @@ class LiveRun:
             max_age=max_age,
         )
 
-    def waiting(self, sfreq: float) -> str:
+    def waiting(self, engine: Engine) -> str:
         """What a person waits for beside the latency, in words."""
-        pipeline, engine = self.pipeline, self.engine(sfreq)
+        pipeline, stream = self.pipeline, engine.stream
         parts = [f"a window of {pipeline.n_times / pipeline.sfreq:g} s to fill with the new state"]
-        if (stream := engine.stream).delay:
+        if stream.delay:
             parts.append(f"{1e3 * stream.delay:.0f} ms of the filter at {stream.middle:.0f} Hz")
         if pipeline.cleaner is not None:
             parts.append(f"up to {1e3 * pipeline.cleaner.delay:.0f} ms of the cleaner")
@@ -145,14 +143,15 @@ def go_live(
 
     def make(facts: lsl.StreamFacts) -> Engine:
         if live.knows(facts):
+            who = f"subject {facts.playing['subject']} of {facts.playing['dataset']}"
             _tell(
                 "seen",
-                f"The decoder was fitted to subject {facts.playing['subject']} of "
-                f"{facts.playing['dataset']}, whom this stream plays: what it gets right is no "
-                f"score. Give --fold subject={facts.playing['subject']}.",
+                f"The decoder was fitted to {who}, whom this stream plays: what it gets right is "
+                f"no score. Where the run has a fold without that person, give it with --fold.",
             )
-        _tell("delay", live.waiting(facts.sfreq))
-        return live.engine(facts.sfreq, cued=options.cued, adapt=adapt, max_age=max_age)
+        engine = live.engine(facts.sfreq, cued=options.cued, adapt=adapt, max_age=max_age)
+        _tell("delay", live.waiting(engine))
+        return engine
 
     # A second thread gains nothing for one window, and waking it costs more than the decoder.
     with threadpool_limits(1), torch_threads(1):
@@ -224,14 +223,7 @@ def open_live(
         align=row.align,
         preprocess=choices["preprocess"],
         epochs=choices["epochs"],
-    )
-    known = extra.get("reference")
-    rule = None if exit_rule is None else _exit_rule(run, row, exit_rule)
-    pipeline = replace(
-        pipeline,
-        scorer=scorer_of(decoder, rule),
-        start=align_start() if known is None else AlignState(known["mean"], float(known["n"])),
-        settled=known is not None,
+        rule=None if exit_rule is None else _exit_rule(run, row, exit_rule),
     )
     return LiveRun(
         run=run,
@@ -241,7 +233,7 @@ def open_live(
         pipeline=pipeline,
         online=_online(choices, sets),
         score=scores.get(_named(row), float("nan")),
-        seen=_seen(tested, row) | {(d, s) for d, s in meta.get("fitted_to", ())},
+        seen=_seen(run, tested, row) | {(d, s) for d, s in meta.get("fitted_to", ())},
     )
 
 
@@ -300,12 +292,23 @@ def _online(choices: Mapping[str, Any], sets: Iterable[str]) -> dict[str, Any]:
     return online
 
 
-def _seen(tested: list[ResultRow], row: ResultRow) -> frozenset[tuple[str, str]]:
-    """People of the run whom a decoder was fitted to."""
-    people = {(dataset, r.subject) for r in tested for dataset in r.dataset.split("+")}
-    if row.fold.startswith("subject=") and "session=" not in row.fold:
-        people -= {(dataset, row.subject) for dataset in row.dataset.split("+")}
+def _seen(run: Run, tested: list[ResultRow], row: ResultRow) -> frozenset[tuple[str, str]]:
+    """People of the run whom a decoder was fitted to, by the names of their data sets."""
+    names = sorted({name for r in tested for name in r.dataset.split("+")})
+    people = {person for r in tested for person in _tested_people(run, r, names)}
+    # Where the test side is whole people, they are not on the training side.
+    if row.key in {r.key for r in tested} and "session=" not in row.fold:
+        people -= set(_tested_people(run, row, names))
     return frozenset(people)
+
+
+def _tested_people(run: Run, row: ResultRow, names: list[str]) -> list[tuple[str, str]]:
+    """Who is on the test side of a fold; with one data set, by the name of its card."""
+    if row.subject != "*" and len(names) == 1:
+        return [(names[0], row.subject)]
+    table = run.read_predictions(row.key)[["dataset", "subject"]].drop_duplicates()
+    pairs = table.itertuples(index=False)
+    return [(names[0] if len(names) == 1 else str(d), str(s)) for d, s in pairs]
 
 
 def _exit_rule(run: Run, row: ResultRow, name: str) -> StopRule:

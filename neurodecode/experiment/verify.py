@@ -17,10 +17,10 @@ from neurodecode.core.errors import RecordingError, SignalError
 from neurodecode.experiment.live import LiveRun
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.engine import Engine
+from neurodecode.online.lsl.facts import tidy_labels
 from neurodecode.online.outputs import NOTE
 from neurodecode.recordings.arrays import volts_in
-from neurodecode.recordings.montage import tidy_name
-from neurodecode.recordings.xdf import as_recorded, text
+from neurodecode.recordings.xdf import as_recorded, channels_of, text
 
 SAME = 1e-6
 """Probabilities that differ by no more are the same."""
@@ -76,8 +76,10 @@ def verify(live: LiveRun, path: Path, **how: Any) -> Verified:
         If the decoder needs a channel that was not recorded.
     """
     streams = as_recorded(path)
-    sent = _one(path, streams, "neurodecode", kind="Decision")
-    labels = [text(channel, "label") for channel in _channels(sent)]
+    decisions = [s for s in streams if text(s["info"], "type") == "Decision"]
+    sent = _one(path, "streams of decisions", decisions, streams)
+    n_values = int(text(sent["info"], "channel_count"))
+    labels = [text(channel, "label") for channel in channels_of(sent, n_chans=n_values)]
     wanted = [f"p_{name}" for name in live.pipeline.classes]
     if [label for label in labels if label.startswith("p_")] != wanted:
         raise RecordingError(
@@ -85,23 +87,26 @@ def verify(live: LiveRun, path: Path, **how: Any) -> Verified:
             f"{live.run.id} ({', '.join(live.pipeline.classes)}). Name the run that was live."
         )
     values = dict(zip(labels, np.asarray(sent["time_series"], dtype=float).T, strict=True))
-    signal = _one(path, streams, None, kind="EEG")
+    regular = [s for s in streams if float(text(s["info"], "nominal_srate") or 0) > 0]
+    signal = _one(path, "signals", regular, streams)
     x, stamps, sfreq = _samples(path, signal, live.pipeline.inputs)
     said = text(sent["info"]["desc"][0], "max_gap")
     engine = live.engine(sfreq, **{"max_gap": float(said) if said else None, **how})
-    again = _again(engine, x, stamps, values, _freezes(streams))
+    marks = _marks(streams)
+    notes = {f"{NOTE}freeze": True, f"{NOTE}unfreeze": False}
+    freezes = [(stamp, notes[label]) for stamp, label in marks if label in notes]
+    told = [stamp for stamp, label in marks if not label.startswith(NOTE)]
+    again = _again(engine, x, stamps, values, freezes, told if how.get("cued") else [])
     return _compare(values, wanted, list(again))
 
 
-def _freezes(streams: list[Any]) -> list[tuple[float, bool]]:
-    """When adapting was stopped, or went on: (time, s, whether it was stopped)."""
-    notes = {f"{NOTE}freeze": True, f"{NOTE}unfreeze": False}
+def _marks(streams: list[Any]) -> list[tuple[float, str]]:
+    """Markers that the session heard, and notes about it: (time, s, label)."""
     return sorted(
-        (float(stamp), notes[values[0]])
+        (float(stamp), str(values[0]))
         for stream in streams
         if text(stream["info"], "name") == "markers"
         for stamp, values in zip(stream["time_stamps"], stream["time_series"], strict=True)
-        if values[0] in notes
     )
 
 
@@ -111,9 +116,10 @@ def _again(
     stamps: NDArray[np.float64],
     values: Mapping[str, NDArray[np.float64]],
     freezes: list[tuple[float, bool]],
+    cues: list[float],
 ) -> Iterator[Decision | None]:
     """The decision that stands for each of the recording; None where there is none."""
-    at, half, last = 0, 0.5 / engine.sfreq, np.nan
+    at, half, last, cues = 0, 0.5 / engine.sfreq, np.nan, list(cues)
     for newest, made, status in zip(
         values["newest"], values["made"], values["status"], strict=True
     ):
@@ -122,14 +128,28 @@ def _again(
         if int(status) == Status.STALE and (newest == last or np.isnan(newest)):
             yield engine.stalled(made)  # it was said because nothing came
             continue
-        ahead = np.flatnonzero(np.abs(stamps[at:] - newest) < half)
-        if not ahead.size:
+        stop = _after(stamps, at, newest, half)
+        if stop is None:
             yield None
             continue
-        stop = at + int(ahead[0]) + 1
+        while cues and cues[0] < made:  # told by then
+            engine.cue(cues.pop(0))
         said = engine.push(x[:, at:stop], stamps[at:stop], now=made)
         at, last = stop, newest
         yield next((d for d in reversed(said) if abs(d.newest - newest) < half), None)
+
+
+def _after(stamps: NDArray[np.float64], at: int, newest: float, half: float) -> int | None:
+    """One past the first sample from `at` on that has a stamp; None where none has."""
+    n = 1024
+    while at < len(stamps):
+        found = np.flatnonzero(np.abs(stamps[at : at + n] - newest) < half)
+        if found.size:
+            return at + int(found[0]) + 1
+        if at + n >= len(stamps):
+            return None
+        n *= 2
+    return None
 
 
 def _compare(
@@ -152,31 +172,23 @@ def _compare(
     )
 
 
-def _one(path: Path, streams: list[Any], name: str | None, *, kind: str) -> Any:
-    found = [
-        s
-        for s in streams
-        if text(s["info"], "type") == kind and name in (None, text(s["info"], "name"))
-    ]
+def _one(path: Path, what: str, found: list[Any], streams: list[Any]) -> Any:
     if len(found) != 1:
         held = ", ".join(f"'{text(s['info'], 'name')}'" for s in streams) or "nothing"
         raise RecordingError(
-            f"{path} holds {len(found)} streams of type {kind}, and a live session has one (it "
-            f"holds {held}). Give a file that `neurodecode online --record` has written."
+            f"{path} holds {len(found)} {what}, and a live session has one (it holds {held}). Give "
+            f"a file that `neurodecode online --record` has written."
         )
     return found[0]
-
-
-def _channels(stream: Any) -> list[Any]:
-    return list(stream["info"]["desc"][0]["channels"][0]["channel"])
 
 
 def _samples(
     path: Path, signal: Any, wanted: tuple[str, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Samples of the decoder's channels, (n_chans, n_samples), V; their stamps; and the rate."""
-    channels = _channels(signal)
-    names = [tidy_name(text(channel, "label")) for channel in channels]
+    values = np.asarray(signal["time_series"], dtype=float).T
+    channels = channels_of(signal, n_chans=len(values))
+    names = tidy_labels([text(c, "label") or f"E{i + 1}" for i, c in enumerate(channels)])
     if missing := [name for name in wanted if name not in names]:
         raise SignalError(
             f"The decoder needs {', '.join(missing)}, which {path} does not hold. Name the run "
@@ -184,6 +196,6 @@ def _samples(
         )
     rows = [names.index(name) for name in wanted]
     scales = [volts_in(text(channels[row], "unit") or "uV") for row in rows]
-    x = np.asarray(signal["time_series"], dtype=float).T[rows] * np.array(scales)[:, None]
+    x = values[rows] * np.array(scales)[:, None]
     sfreq = float(signal["info"]["nominal_srate"][0])
     return x, np.asarray(signal["time_stamps"], dtype=float), sfreq

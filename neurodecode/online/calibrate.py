@@ -6,10 +6,8 @@ window that cannot be trusted is said and not taken; on the console its cue come
 """
 
 import math
-import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodecode.core.errors import RecordingError, StoreError
+from neurodecode.core.errors import ConfigError, RecordingError, StoreError
 from neurodecode.online import lsl
 from neurodecode.online.cues import (
     ConsoleCues,
@@ -35,14 +33,15 @@ from neurodecode.online.evidence import ACCUMULATORS
 from neurodecode.online.loop import LoopOptions, run_loop
 from neurodecode.online.pipeline import LivePipeline
 from neurodecode.online.policy import Policy
-from neurodecode.online.schedule import Cued
 from neurodecode.online.search import Markers
+from neurodecode.online.serve import signals_caught
 
 CUES = "neurodecode-cues"  # stream of those that the console gives
 FAR = 10.0  # s between a cue and the newest sample that no delay explains: clocks differ
 FLOWING = 1.5  # s without a sample after which no cue is given; some send a chunk a second
 NEAR = 0.1  # s by which the end of a window may be off where stamps jitter
 MANY = 3  # channels that are named
+LOST = "samples are missing, or the cue came too late"
 TOLD = (
     "connected", "stalled", "lost", "resumed", "reconnected", "unsuitable", "error", "failed",
     "recording", "recording-stopped",
@@ -64,6 +63,10 @@ class Trials:
         Time of the cue, s, (n_trials,).
     ch_names, classes, sfreq
         Of the windows.
+    prepared
+        How they were preprocessed, see `prepared`.
+    playing
+        What the replay that they come from says of itself; empty for an amplifier.
     """
 
     x: Window
@@ -72,10 +75,18 @@ class Trials:
     ch_names: tuple[str, ...]
     classes: tuple[str, ...]
     sfreq: float
+    prepared: str = ""
+    playing: Mapping[str, str] = field(default_factory=dict)
 
     def counts(self) -> list[int]:
         """How many there are of each class."""
         return [int(n) for n in np.bincount(self.label, minlength=len(self.classes))]
+
+
+def prepared(pipeline: LivePipeline) -> str:
+    """What becomes of samples before they are windows, in words that are equal where that is."""
+    names = ("offset", "notch", "band", "reference", "bad_channels", "reject", "cleaner", "drift")
+    return ", ".join(f"{name}={getattr(pipeline, name)!r}" for name in names)
 
 
 class Keeper:
@@ -91,10 +102,6 @@ class Keeper:
         """Keep a window (n_chans, n_times), and say nothing about it."""
         self.windows.append(x.copy())
         return self.nothing, None
-
-    def advance(self, x: Window, n_new: int, state: Any) -> tuple[NDArray[np.float64], Any]:
-        """The same."""
-        return self.window(x)
 
 
 class Collector:
@@ -120,16 +127,23 @@ class Collector:
         self.engine = self.pipeline.engine(sfreq, cued=True, policy=never, **how)
         return self.engine
 
-    def cue(self, cue: Cue) -> None:
-        """A class was asked for: its window is wanted."""
-        assert self.engine is not None
+    def cue(self, cue: Cue) -> Outcome | None:
+        """A class was asked for: its window is wanted. An outcome if it will never come."""
+        engine = self.engine
+        assert engine is not None
+        away = cue.stamp - engine.last_stamp
+        if abs(away) > FAR + self.to_end:
+            words = f"its time is {abs(away):.3g} s {'ahead of' if away > 0 else 'behind'}"
+            why = f"{words} the newest sample's: stamp markers by LSL's local_clock"
+            return Outcome(cue, None, why)
         self.open.append(cue)
-        self.engine.cue(cue.stamp)
+        engine.cue(cue.stamp)
+        return None
 
     def decided(
         self, newest: float, status: Status, bad: Sequence[str] = (), late: float = 0.0
     ) -> Outcome | None:
-        """The engine has come to the end of a window.
+        """The engine has come to the end of a window, or given one up.
 
         Parameters
         ----------
@@ -141,36 +155,23 @@ class Collector:
         x = self.keeper.windows.popleft() if status.valid else None
         if not self.open:
             return None
-        cue = min(self.open, key=lambda cue: abs(cue.stamp + self.to_end - newest))
-        if abs(cue.stamp + self.to_end - newest) > max(NEAR, 1 / self.pipeline.sfreq):
-            return None  # it was given up before
+        if status is Status.GAP:  # what is lost is older than what may yet be whole
+            cue = min(self.open, key=lambda cue: cue.stamp)
+        else:
+            cue = min(self.open, key=lambda cue: abs(cue.stamp + self.to_end - newest))
+            if abs(cue.stamp + self.to_end - newest) > max(NEAR, 1 / self.pipeline.sfreq):
+                return None
         self.open.remove(cue)
         return Outcome(cue, x, "" if status.valid else self._why(status, bad, late))
 
-    def given_up(self) -> list[Outcome]:
-        """Cues whose windows will never be whole; ask after all decisions have been told."""
-        engine = self.engine
-        assert engine is not None
-        lost = []
-        for cue in list(self.open):
-            away = cue.stamp - engine.last_stamp
-            if abs(away) > FAR + self.to_end:
-                self.open.remove(cue)
-                with suppress(ValueError):
-                    engine.cues.remove(cue.stamp + self.pipeline.offset)
-                words = f"its time is {abs(away):.3g} s {'ahead of' if away > 0 else 'behind'}"
-                why = f"{words} the signal's: stamp markers by LSL's local_clock"
-                lost.append(Outcome(cue, None, why))
-        assert isinstance(engine.schedule, Cued)
-        n_lost = len(self.open) - len(engine.cues) - len(engine.schedule.waiting)
-        for cue in sorted(self.open, key=lambda cue: cue.stamp)[: max(0, n_lost)]:
-            self.open.remove(cue)
-            lost.append(Outcome(cue, None, "samples are missing, or the cue came too late"))
-        return lost
+    def give_up(self) -> list[Outcome]:
+        """Outcomes of all cues that are open: their engine will be asked no more."""
+        lost, self.open = self.open, []
+        return [Outcome(cue, None, LOST) for cue in lost]
 
     def _why(self, status: Status, bad: Sequence[str], late: float) -> str:
         if status is Status.GAP:
-            return "samples are missing"
+            return LOST
         if status is Status.STALE:
             return f"samples came {late:.1f} s late"
         assert self.engine is not None
@@ -200,7 +201,9 @@ class CalibrationOptions:
         Times on the console.
     wait
         How long to wait for the signal at the beginning, s.
-    max_gap, max_age
+    max_gap
+        How far stamps may be off, s; None for what is measured when the stream is connected.
+    max_age
         See `LivePipeline.engine`.
     record
         XDF file for signal and cues; None for none.
@@ -261,6 +264,7 @@ def collect(
     view: View,
     keep: Callable[[Trials], None],
     stop: Callable[[], bool] = lambda: False,
+    kept: Trials | None = None,
 ) -> Collected:
     """Collect windows at cues, until there are enough or Ctrl+C is pressed.
 
@@ -276,16 +280,20 @@ def collect(
         Is given all trials whenever one more was taken.
     stop
         Whether to stop now; asked at least ten times a second.
+    kept
+        Trials of the same person that are there; only what they lack is collected.
 
     Raises
     ------
     RecordingError
-        If there is no such signal, or the loop gave up.
+        If there is no such signal, or the loop gave up before the first trial.
+    ConfigError
+        If the stream plays somebody else than the trials that are there are of.
     NeurodecodeError
         If the decoder cannot take it, or markers cannot stand for classes as it is said.
     """
     parse_labels(options.labels, pipeline.classes)  # before anything is waited for
-    session = _Session(pipeline, options, view, keep)
+    session = _Session(pipeline, options, view, keep, kept)
     loop = LoopOptions(
         stream=options.stream,
         max_gap=options.max_gap,
@@ -297,7 +305,7 @@ def collect(
         model="calibration",
     )
     try:
-        with _interrupts() as asked:
+        with signals_caught() as asked:
             summary = run_loop(
                 session.make_engine,
                 loop,
@@ -307,7 +315,7 @@ def collect(
             )
     finally:
         session.close()
-    if summary.failed and not session.trials.label.size:
+    if summary.failed and not session.n_taken:
         raise RecordingError(f"Calibration gave up: {summary.failed}.")
     return session.collected()
 
@@ -321,19 +329,21 @@ class _Session:
         options: CalibrationOptions,
         view: View,
         keep: Callable[[Trials], None],
+        kept: Trials | None,
     ) -> None:
         self.options, self.view, self.keep = options, view, keep
         self.collector = Collector(pipeline)
         self.classes = pipeline.classes
-        self.trials = Trials(
+        self.trials = kept or Trials(
             x=np.empty((0, len(pipeline.ch_names), pipeline.n_times), dtype=np.float32),
             label=np.empty(0, dtype=np.int64),
             stamp=np.empty(0),
             ch_names=pipeline.ch_names,
             classes=pipeline.classes,
             sfreq=pipeline.sfreq,
+            prepared=prepared(pipeline),
         )
-        self.n_refused, self.unkept = 0, False
+        self.n_taken, self.n_refused, self.unkept = 0, 0, False
         self.facts: lsl.StreamFacts | None = None
         self.cues: MarkerCues | ConsoleCues | None = None
         self.close: Callable[[], None] = lambda: None
@@ -344,14 +354,34 @@ class _Session:
         return self.cues is not None and self.cues.done
 
     def make_engine(self, facts: lsl.StreamFacts) -> Engine:
-        options = self.options
-        engine = self.collector.make_engine(facts.sfreq, clock=lsl.clock, max_age=options.max_age)
         if self.cues is None:
+            self._check_person(facts)
+        max_age = self.options.max_age
+        engine = self.collector.make_engine(facts.sfreq, clock=lsl.clock, max_age=max_age)
+        for outcome in self.collector.give_up():
+            self._over(outcome)
+        if self.cues is None:
+            playing = dict(facts.playing) or self.trials.playing
+            self.trials = replace(self.trials, playing=playing)
             self.facts, self.cues = facts, self._cues(facts)
         return engine
 
+    def _check_person(self, facts: lsl.StreamFacts) -> None:
+        """Trials of two people are no calibration, where it can be known."""
+        before, now = (
+            [playing.get(name, "") for name in ("dataset", "subject")]
+            for playing in (self.trials.playing, facts.playing)
+        )
+        if any(before) and any(now) and before != now:
+            raise ConfigError(
+                f"The trials that are kept are of subject {before[1]} of {before[0]}, and the "
+                f"stream '{facts.name}' plays subject {now[1]} of {now[0]}. Give trials of one "
+                f"person."
+            )
+
     def _cues(self, facts: lsl.StreamFacts) -> MarkerCues | ConsoleCues:
-        options, wanted = self.options, [self.options.n] * len(self.classes)
+        options = self.options
+        wanted = [max(0, options.n - n) for n in self.trials.counts()]
         if options.markers is not None:
             markers = Markers(options.markers, lambda what, text: self.view.say(text))
             self.close = markers.close
@@ -386,14 +416,16 @@ class _Session:
         engine, cues = self.collector.engine, self.cues
         assert engine is not None
         assert cues is not None
-        for outcome in self.collector.given_up():
-            self._over(outcome)
+        if math.isnan(engine.last_stamp):  # a cue's time is compared with it
+            return []
         now = lsl.clock()
         if engine.n_samples != self.n_heard:
             self.n_heard, self.heard = engine.n_samples, now
-        settled = engine.n_in >= engine.n_settle * engine.factor
+        settled = engine.n_in >= engine.stream.settling * engine.stream.sfreq
         for cue in cues.step(settled and now - self.heard < FLOWING):
-            self.collector.cue(cue)
+            outcome = self.collector.cue(cue)
+            if outcome is not None:
+                self._over(outcome)
         return []
 
     def _over(self, outcome: Outcome) -> None:
@@ -404,6 +436,7 @@ class _Session:
             self.n_refused += 1
             self.view.say(f"{name}: not taken, {outcome.why}.")
             return
+        self.n_taken += 1
         old = self.trials
         self.trials = replace(
             old,
@@ -430,21 +463,3 @@ class _Session:
             ignored=dict(self.cues.ignored) if isinstance(self.cues, MarkerCues) else {},
             facts=self.facts,
         )
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl+C was pressed; pressed again, it interrupts as usual."""
-    pressed: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        pressed.append(number)
-        if len(pressed) > 1:
-            raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)

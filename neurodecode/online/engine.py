@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from neurodecode.online.moments import Moments
 from neurodecode.online.policy import NO_COMMAND, Policy
 from neurodecode.online.ring import Ring
 from neurodecode.online.schedule import Cued, Due, Sliding
-from neurodecode.online.score import InParts, Scorer
+from neurodecode.online.score import InParts, Scorer, Stream
 from neurodecode.online.watch import Fault, Watch
 from neurodecode.preprocess.stream import CausalStream
 from neurodecode.signal.covariance import covariances
@@ -32,8 +33,6 @@ Repair = Callable[[tuple[int, ...]], Array]
 
 LATE = 2.0
 """A cue may be told this long after its window began, s."""
-ANSWERED = object()
-"""What is remembered of a window in parts that was decided on before it was over."""
 HELD = 5.0
 """No cleaner holds samples back for longer, s."""
 CLOCK_CHANGE = 3600.0
@@ -124,8 +123,12 @@ class Engine:
         max_age: float = 1.0,
         max_gap: float | None = None,
     ) -> None:
-        if not (hop > 0 and max_age > 0):
-            raise ConfigError(f"hop={hop:g} s and max_age={max_age:g} s must be longer than 0 s.")
+        times = {"hop": hop, "max_age": max_age, "adapt": adapt}
+        for name, value in times.items():
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(
+                    f"{name} = {value:g} is no time. Give a positive number of seconds."
+                )
         self.stream, self.scorer, self.policy = stream, scorer, policy
         self.classes, self.ch_names, self.sfreq = tuple(classes), stream.ch_names, stream.sfreq
         self.n_times, self.n_hop = n_times, max(1, round(hop * sfreq / scorer.hop)) * scorer.hop
@@ -145,12 +148,15 @@ class Engine:
         n_watched = (held + self.n_settle + self.n_hop) * self.factor + round(HELD * stream.sfreq)
         self.watch = Watch(len(stream.ch_names), stream.sfreq, n_watched)
         self.ring = Ring(len(stream.keep), held)
+        self.learns = alignment is not None and not alignment.frozen
         self.moments = Moments(len(stream.keep), n_times, self.n_hop)
         self.align_state = AlignState(None, 0.0) if alignment is None else alignment.start
         self.bias, self.said = BiasState(None), policy.start()
         self.frozen, self.n_lost, self.n_gaps, self.n_samples = False, 0, 0, 0
         self.last_stamp, self.newest = math.nan, math.nan
         self.cues: list[float] = []  # stamps of cues whose first sample has not come
+        self.owed = 0  # decisions on cues whose windows are lost
+        self.stepped = math.nan  # when the policy was last told something
         self._restart()
 
     def push(
@@ -189,9 +195,9 @@ class Engine:
             cuts = np.flatnonzero(~(np.abs(off) <= self.max_gap)).tolist()
         said: list[Decision] = []
         most = self.n_hop * self.factor
-        for start, stop in zip([0, *cuts], [*cuts, len(t)], strict=True):
-            if start in cuts:
-                self._gap(float(off[start]))
+        for start, stop in pairwise([*(() if cuts[:1] == [0] else (0,)), *cuts, len(t)]):
+            if cuts and start == cuts[0]:
+                self._gap(float(off[cuts.pop(0)]))
             for i in range(start, stop, most):
                 part = slice(i, min(stop, i + most))
                 said += self._continue(x[:, part], t[part], now)
@@ -200,7 +206,7 @@ class Engine:
 
     def stalled(self, now: float) -> Decision:
         """What to say while nothing comes; evidence is forgotten."""
-        return self._invalid(Status.STALE, self.newest, now, (), self.n_samples - 1)
+        return self._invalid(Status.STALE, self.newest, now, (), self.n_samples - 1, waited=True)
 
     def reset(self) -> None:
         """Forget filters, windows and evidence, as after a reconnection; not what was adapted."""
@@ -242,9 +248,10 @@ class Engine:
         self.watch.clear()
         self.ring.clear()
         self.moments.clear()
-        self.schedule.clear()
+        self.owed += self.schedule.clear()
         self.n_in = 0
-        self.heard: Any = {}  # by the decoder; of windows in parts, for the start of each
+        self.heard: Any = None  # by a decoder that never begins anew
+        self.parts: dict[int, Any] = {}  # heard of windows in parts, by the start of each
         self.fresh = True
 
     def _continue(self, x: Array, t: Array, now: float | None) -> list[Decision]:
@@ -259,17 +266,19 @@ class Engine:
         said = []
         while True:
             self._begin_windows(times)
+            said += self._pay(t, now)
             due = self.schedule.next()
             n = len(times) if due is None else min(len(times), due.stop - self.ring.n)
             if n > 0:
                 self.ring.append(y[:, :n], times[:n])
                 y, times = y[:, n:], times[n:]
             if due is not None and self.ring.n >= due.stop:
-                if self.alignment is not None and self.cue_offset is None:
+                if self.learns and self.cue_offset is None:
                     self.moments.add(self.ring.window(due.stop, self.n_hop))
                 decision = self._decide(due, now)
-                self.schedule.done()
+                self.schedule.done(answered=decision is not None)
                 if decision is not None:
+                    self.parts.pop(due.start, None)
                     said.append(decision)
             elif not len(times):
                 return said
@@ -287,36 +296,42 @@ class Engine:
                 self.schedule.add(start)
             else:
                 self.late_cues += 1  # what it asks for is gone
+                self.owed += 1
+
+    def _pay(self, t: Array, now: float | None) -> list[Decision]:
+        """One decision for each cue whose window is lost, so that every cue has one."""
+        if not self.owed:
+            return []
+        n, self.owed = self.owed, 0
+        time_now = self.clock() if now is None else now
+        return [
+            self._invalid(Status.GAP, float(t[0]), time_now, (), self.n_samples - len(t))
+            for _ in range(n)
+        ]
 
     def _decide(self, due: Due, now: float | None) -> Decision | None:
-        """A decision; None where a part of a window is not enough for one."""
+        """A decision; None where a part of a window is not enough for one, or it has been made."""
         self.newest = newest = self.ring.time(due.stop - 1)
         sample = self.first + (due.stop - 1) * self.factor
         time_now = self.clock() if now is None else now
-        if due.start < 0:
-            return self._invalid(Status.GAP, newest, time_now, (), sample)
-        if time_now - newest > self.max_age:
-            return self._invalid(Status.STALE, newest, time_now, (), sample)
-        x = self.ring.window(due.stop, due.stop - due.start)
-        bad = self._faults(due.start, due.stop) > Fault.NONE
-        if self.reject is not None:
-            bad[self.stream.keep] |= np.ptp(x, axis=1) > self.reject
-        names = tuple(n for n, b in zip(self.ch_names, bad, strict=True) if b)
-        if names:
-            rows = tuple(i for i, row in enumerate(self.stream.keep) if bad[row])
-            if self.repair is None or not 0 < len(rows) <= len(x) * MOST_REPAIRED:
-                return self._invalid(Status.BAD_CHANNELS, newest, time_now, names, sample)
-            x = self.stream.referenced(self.repair(rows) @ x).astype(np.float32)
-        proba = self._score(x, due, mended=bool(names))
+        status, x, bad = self._look(due, time_now - newest)
+        if due.answered:
+            if due.last and x is not None:
+                self._aligned(x, 1.0, mended=True)  # a whole window teaches, answered early or not
+            return None
+        if x is None:
+            return self._invalid(status, newest, time_now, bad, sample)
+        proba = self._score(x, due, mended=bool(bad))
         if proba is None:
             return None
+        cued = isinstance(self.schedule, Cued)
+        dt = self.n_times / self.sfreq if cued else self.hop
         if self.adapt is not None:
-            proba, self.bias = bias_step(
-                proba, self.hop, self.bias, tau=self.adapt, frozen=self.frozen
-            )
-        if isinstance(self.schedule, Cued):  # each answer is about its own cue
+            proba, self.bias = bias_step(proba, dt, self.bias, tau=self.adapt, frozen=self.frozen)
+        if cued:  # each answer is about its own cue
             self.said = self.policy.start()
-        verdict, self.said = self.policy.step(proba, self.hop, self.said)
+        verdict, self.said = self.policy.step(proba, dt, self.said)
+        self.stepped = time_now
         return Decision(
             proba=proba,
             evidence=verdict.evidence,
@@ -324,9 +339,30 @@ class Engine:
             made=self.clock() if now is None else now,
             status=Status.ABSTAIN if verdict.abstain else Status.OK,
             command=verdict.command,
-            bad=names,
+            bad=bad,
             sample=sample,
         )
+
+    def _look(
+        self, due: Due, age: float
+    ) -> tuple[Status, NDArray[np.float32] | None, tuple[str, ...]]:
+        """Whether samples can be trusted; they themselves if so, mended; and bad channels."""
+        if not due.full:
+            return Status.GAP, None, ()
+        if age > self.max_age:
+            return Status.STALE, None, ()
+        x = self.ring.window(due.stop, due.stop - due.start)
+        bad = self._faults(due.start, due.stop) > Fault.NONE
+        if self.reject is not None:
+            bad[self.stream.keep] |= np.ptp(x, axis=1) > self.reject
+        if not bad.any():
+            return Status.OK, x, ()
+        names = tuple(name for name, b in zip(self.ch_names, bad, strict=True) if b)
+        rows = tuple(i for i, row in enumerate(self.stream.keep) if bad[row])
+        if self.repair is None or not 0 < len(rows) <= len(x) * MOST_REPAIRED:
+            return Status.BAD_CHANNELS, None, names
+        mended = self.stream.referenced(self.repair(rows) @ x)
+        return Status.OK, mended.astype(np.float32), names
 
     def _faults(self, start: int, stop: int) -> NDArray[np.uint8]:
         """The worst `Fault` of each channel that windowed samples still know of, (n_chans,)."""
@@ -338,28 +374,24 @@ class Engine:
         if isinstance(self.scorer, InParts) and isinstance(self.schedule, Cued):
             return self._score_part(self.scorer, x, due)
         x = self._aligned(x, 1.0 if self.fresh else self.n_hop / self.n_times, mended=mended)
-        if self.fresh or isinstance(self.schedule, Cued):
-            proba, self.heard = self.scorer.window(x)
-        else:
+        if isinstance(self.scorer, Stream) and not self.fresh:
             proba, self.heard = self.scorer.advance(x, self.n_hop, self.heard)
+        else:
+            proba, self.heard = self.scorer.window(x)
         self.fresh = isinstance(self.schedule, Cued)
         return proba
 
     def _score_part(self, scorer: InParts, x: NDArray[np.float32], due: Due) -> Array | None:
         """The same where windows come in parts.
 
-        Parts are whitened by what the windows before taught, and a whole window teaches. Nothing
-        can be said of the parts of the first: it has to be whole.
+        Parts are whitened by what the windows before taught. Nothing can be said of the parts of
+        the first window: it has to be whole.
         """
         if self.alignment is not None and self.align_state.mean is None:
             return scorer.window(self._aligned(x, 1.0, mended=True))[0] if due.last else None
-        proba, stops, heard = None, True, self.heard.get(due.start)
-        if heard is not ANSWERED:
-            part = self._whitened(x[:, due.begin - due.start :])
-            proba, stops, heard = scorer.part(part, heard)
-        self.heard[due.start] = ANSWERED if stops else heard
+        part = self._whitened(x[:, due.begin - due.start :])
+        proba, stops, self.parts[due.start] = scorer.part(part, self.parts.get(due.start))
         if due.last:
-            del self.heard[due.start]
             self._aligned(x, 1.0, mended=True)
         return proba if stops else None
 
@@ -382,11 +414,24 @@ class Engine:
         return white if self.gain == 1 else white * np.float32(self.gain)
 
     def _invalid(
-        self, status: Status, newest: float, now: float, bad: tuple[str, ...], sample: int
+        self,
+        status: Status,
+        newest: float,
+        now: float,
+        bad: tuple[str, ...],
+        sample: int,
+        *,
+        waited: bool = False,
     ) -> Decision:
-        """A decision that is none; the next window is heard anew."""
+        """A decision that is none; the next window is heard anew.
+
+        With `waited`, as much time has passed since the last one as the clock says, not a hop.
+        """
         self.fresh = True
-        _, self.said = self.policy.step(None, self.hop, self.said)
+        known = waited and math.isfinite(self.stepped)
+        dt = max(0.0, now - self.stepped) if known else self.hop
+        _, self.said = self.policy.step(None, dt, self.said)
+        self.stepped = now
         nothing = np.full(len(self.classes), np.nan)
         return Decision(
             proba=nothing,

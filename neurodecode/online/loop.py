@@ -20,7 +20,7 @@ from neurodecode.core.errors import NeurodecodeError
 from neurodecode.online import lsl
 from neurodecode.online.decision import Decision
 from neurodecode.online.engine import Engine
-from neurodecode.online.outputs import NOTE, Outputs
+from neurodecode.online.outputs import Outputs
 from neurodecode.online.pacing import MARGIN, tolerance
 from neurodecode.online.search import (
     Markers,
@@ -33,6 +33,7 @@ from neurodecode.online.search import (
 )
 from neurodecode.online.tally import Say, Summary, Tally
 from neurodecode.online.watchdog import Watchdog
+from neurodecode.recordings.xdf import NOTE
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ MINUTE = 60.0  # s
 MOST_HOPS = 3  # that may pass without a decision
 SETTLE = 0.5  # s of the stream that are passed over when it is connected
 AGAIN = 0.05  # s between two looks at what is not urgent
+CORRECT = 0.5  # s between two steps of stamps towards this machine's clock
 Array = NDArray[np.float64]
 NOTHING: tuple[Array, Array] = (np.empty((0, 0)), np.empty(0))
 Make = Callable[[lsl.StreamFacts], Engine]
@@ -170,20 +172,38 @@ class Loop:
         stop: Callable[[], bool],
     ) -> None:
         self.make_engine, self.options = make_engine, options
-        self.commands, self.stop = commands, stop
+        self.say, self.commands, self.stop = say, commands, stop
         self.frozen = self.silent = self.stopped = self.broken = False
-        self.failed, self.next_stale, self.lost_before = "", 0.0, 0
+        self.failed, self.next_stale = "", 0.0
+        self.before = (0, 0, 0)  # what engines before this one have counted
         self.search: Search[lsl.SignalInlet] | None = None
-        inlet = connect(options.stream, options.wait)
-        self.inlet: lsl.SignalInlet | None = inlet
+        self.inlet: lsl.SignalInlet | None = connect(options.stream, options.wait)
+        try:
+            self._begin(self.inlet)
+        except BaseException:
+            search = self.search
+            self._stop_search()
+            self._hang_up()
+            if search is not None:
+                search.join()
+            raise
+
+    def _begin(self, inlet: lsl.SignalInlet) -> None:
+        """Get everything ready for the stream."""
+        options = self.options
         self.facts = inlet.facts
         self.same = SameSignal(self.facts, by_name=options.stream in (None, self.facts.name))
-        self.engine = make_engine(self.facts)
+        self.engine = self.make_engine(self.facts)
         self.rows = rows_of(self.engine.ch_names, self.facts)
-        self.tally = Tally(say=say, clock=lsl.clock, classes=self.engine.classes)
+        self.tally = Tally(say=self.say, clock=lsl.clock, classes=self.engine.classes)
         self.tally.timed = self._timed()
         self.tally.event("connected", f"Connected to {in_words(self.facts)}.")
-        self._settle(inlet)
+        self.begun = self.quiet = self.decided = time.perf_counter()
+        self.dog = Watchdog(options.stall, self.begun)
+        try:
+            self._settle(inlet)
+        except lsl.StreamLost:
+            self._lose()
         self.outputs = Outputs(
             self.engine,
             self.facts,
@@ -193,13 +213,13 @@ class Loop:
             event=self.tally.event,
         )
         self.markers = Markers(options.markers or f"{self.facts.name}-markers", self.tally.event)
-        self.begun = self.quiet = self.decided = time.perf_counter()
-        self.dog = Watchdog(options.stall, self.begun)
+        self.begun = self.decided = time.perf_counter()
+        self.dog.restart(self.begun)
         self.chores = [
             Chore(self.begun, AGAIN, self._obey),
             Chore(self.begun, AGAIN, self._look),
             Chore(self.begun + 1.0, 1.0, self._report),
-            Chore(self.begun + 5.0, 5.0, self._correct),
+            Chore(self.begun + CORRECT, CORRECT, self._correct),
         ]
 
     def _settle(self, inlet: lsl.SignalInlet) -> None:
@@ -251,6 +271,7 @@ class Loop:
 
     def summary(self) -> Summary:
         """What was done by now."""
+        self._count()
         seconds = time.perf_counter() - self.begun
         recording = self.outputs.recording
         return self.tally.summary(seconds, recording=recording, failed=self.failed)
@@ -287,12 +308,9 @@ class Loop:
         """Samples have come."""
         if self.silent:
             self._resume(now)
-        self.dog.heard(now)
         self.tally.n_samples += len(stamps)
-        for label, stamp in self.markers.pull():
-            self.outputs.marker(label, stamp)
-            if self.options.cued and label in (self.options.cues or (label,)):
-                self.engine.cue(stamp)
+        if self.options.cued:
+            self._mark()
         x = chunk if self.rows is None else chunk[self.rows]
         step = max(1, round(PIECE * self.engine.sfreq))
         for i in range(0, len(stamps), step):
@@ -301,17 +319,34 @@ class Loop:
             took = (time.perf_counter() - start) / max(1, len(decisions))
             for decision in decisions:
                 self._decide(decision, took)
-        self.outputs.signal(chunk, stamps)
+        self.outputs.signal(chunk, stamps)  # what nobody waits for comes behind the decisions
+        self.dog.heard(now)
+        if not self.options.cued:
+            self._mark()
+
+    def _mark(self) -> None:
+        """Markers that have come."""
+        for label, stamp in self.markers.pull():
+            self.outputs.marker(label, stamp)
+            if self.options.cued and label in (self.options.cues or (label,)):
+                self.engine.cue(stamp)
 
     def _decide(self, decision: Decision, took: float | None) -> None:
         self.outputs.decision(decision)  # before anything else: somebody waits for it
         self.tally.decided(decision, took)
         if took is not None:
             self.decided = time.perf_counter()
-            self.tally.n_lost = self.lost_before + self.engine.n_lost
+            self._count()
             self.tally.judge(decision, self.engine.quality)
         if self.options.every_decision:
             self.tally.say(self.tally.line(decision, took))
+
+    def _count(self) -> None:
+        """What all engines by now have counted."""
+        before, engine, tally = self.before, self.engine, self.tally
+        tally.n_lost = before[0] + engine.n_lost
+        tally.n_gaps = before[1] + engine.n_gaps
+        tally.late_cues = before[2] + engine.late_cues
 
     def _wait(self, now: float) -> None:
         """Nothing has come for too long."""
@@ -341,7 +376,8 @@ class Loop:
     def _resume(self, now: float) -> None:
         self.silent, self.decided = False, now
         self._stop_search()
-        self.tally.state = "waiting"
+        self._count()
+        self.tally.wait()
         self.tally.event("resumed", f"The signal comes again after {now - self.quiet:.1f} s.")
 
     def _lose(self) -> None:
@@ -397,7 +433,8 @@ class Loop:
         if engine is self.engine:
             engine.reset()
         else:
-            self.lost_before += self.engine.n_lost
+            self._count()
+            self.before = (self.tally.n_lost, self.tally.n_gaps, self.tally.late_cues)
             engine.freeze(self.frozen)
             engine.max_gap = self.engine.max_gap
         self._hang_up()
@@ -429,6 +466,7 @@ class Loop:
                 self.tally.event("unknown-command", text)
 
     def _report(self) -> None:
+        self._count()
         self.tally.say(
             self.tally.status(
                 stream=self.facts.name,

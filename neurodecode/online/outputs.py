@@ -10,9 +10,7 @@ from neurodecode.online import lsl
 from neurodecode.online.decision import Decision
 from neurodecode.online.engine import Engine
 from neurodecode.online.record import Recorder
-
-NOTE = "neurodecode:"
-"""Begins what is recorded among the markers and came from no marker stream."""
+from neurodecode.recordings.xdf import NOTE as NOTE
 
 Array = NDArray[np.float64]
 Event = Callable[[str, str], None]
@@ -70,9 +68,14 @@ class Outputs:
         self.commands: lsl.MarkerOutlet | None = lsl.MarkerOutlet(source_id=f"{source_id}:commands")
         self.recorder: Recorder | None = None
         self.recorded, self.rows = facts, list[int]()
+        self.per_volt = 1 / facts.scales[:, None]
         if record is not None:
             xml = self.decisions.xml
-            self.recorder = Recorder(record, signal=facts, decisions=xml, say=self._stopped)
+            try:
+                self.recorder = Recorder(record, signal=facts, decisions=xml, say=self._stopped)
+            except BaseException:
+                self._hush()
+                raise
             event("recording", f"Recording to {record}.")
         self.recording = "" if record is None else str(record)
         self.change(facts)
@@ -98,7 +101,7 @@ class Outputs:
                 # Behind the last channel stands one that is nothing, for those that are missing
                 nothing = 0.0 if "int" in self.recorded.fmt else np.nan
                 chunk = np.vstack([chunk, np.full((1, chunk.shape[1]), nothing)])[self.rows]
-            self.recorder.signal(chunk / self.recorded.scales[:, None], stamps)
+            self.recorder.signal(chunk * self.per_volt, stamps)
 
     def marker(self, label: str, stamp: float) -> None:
         """Record a marker that was heard, and its time, s."""
@@ -109,15 +112,14 @@ class Outputs:
         """The signal comes from another stream: its channels go where they belong in the file."""
         before, now = self.recorded.ch_names, facts.ch_names
         self.rows = [] if now == before else [now.index(n) if n in now else -1 for n in before]
-        if self.recorder is None:
+        if self.recorder is None or not self.recorder.running:
             return
         if facts.sfreq != self.recorded.sfreq:
             self._stopped(
                 f"Recording stopped: the stream now has {facts.sfreq:g} Hz, not "
                 f"{self.recorded.sfreq:g} Hz. What is in {self.recording} by now can be read."
             )
-            self.recorder.close()
-            self.recorder = None
+            self.recorder.finish()
 
     def close(self) -> None:
         """End the streams and the recording."""

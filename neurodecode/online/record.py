@@ -4,6 +4,7 @@ Format: XDF 1.0, https://github.com/sccn/xdf/wiki/Specifications. All streams ar
 machine's clock, so that every clock offset is 0.
 """
 
+import logging
 import os
 import queue
 import struct
@@ -22,22 +23,22 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import ConfigError, StoreError
 from neurodecode.online.decision import Decision
 from neurodecode.online.lsl import StreamFacts, decision_row
+from neurodecode.online.lsl.find import DTYPES
+from neurodecode.recordings.xdf import BOUNDARY as MARK  # by which readers of damage go on
+from neurodecode.recordings.xdf import COMMANDS
 
 HEADER, STREAM, SAMPLES, OFFSET, BOUNDARY, FOOTER = range(1, 7)
-MARK = bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")  # by which readers of a damaged file go on
-DTYPES = {
-    "float32": "<f4",
-    "double64": "<f8",
-    "int8": "i1",
-    "int16": "<i2",
-    "int32": "<i4",
-    "int64": "<i8",
-}
 EVERY = 0.25  # s between two writes
 BETWEEN_OFFSETS = 5.0  # s
 BETWEEN_MARKS = 10.0  # s
 MOST = 256 * 2**20  # bytes that may wait for a disk that does not answer
 PATIENCE = 5.0  # s that closing waits for the disk
+ROOM = "Make room, or record to another disk."
+
+logger = logging.getLogger(__name__)
+
+
+Stamps = Sequence[float] | NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -82,7 +83,10 @@ class XdfFile:
         except FileExistsError as error:
             raise StoreError(f"{path} exists, and is not replaced. Give another name.") from error
         except OSError as error:
-            raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
+            raise StoreError(
+                f"{path} cannot be written ({error.strerror}). Name a folder that is there and "
+                f"may be written to."
+            ) from error
         self._buffer = bytearray(b"XDF:")
         made = datetime.now(UTC).isoformat(timespec="seconds")
         self._chunk(HEADER, _xml(f"<version>1.0</version><datetime>{made}</datetime>"))
@@ -92,7 +96,8 @@ class XdfFile:
         """Begin a stream with LSL's description of it; its number."""
         root = ElementTree.fromstring(xml)
         form = root.findtext("channel_format") or ""
-        values = (DTYPES.get(form, "<f8"), (int(root.findtext("channel_count") or 1),))
+        number_type = np.dtype(DTYPES.get(form, np.float64)).newbyteorder("<")
+        values = (number_type, (int(root.findtext("channel_count") or 1),))
         sample = np.dtype([("size", "u1"), ("stamp", "<f8"), ("values", *values)])
         self.streams.append(_Stream(None if form == "string" else sample))
         number = len(self.streams)
@@ -101,7 +106,7 @@ class XdfFile:
         return number
 
     def write(
-        self, number: int, values: NDArray[np.float64] | Sequence[str], stamps: Sequence[float]
+        self, number: int, values: NDArray[np.float64] | Sequence[str], stamps: Stamps
     ) -> None:
         """Add samples to a stream.
 
@@ -252,16 +257,16 @@ class Recorder:
         }
         self.running = True
         self._say = say
-        self._queue: queue.SimpleQueue[
-            tuple[str, NDArray[np.float64] | list[str], Sequence[float]]
-        ] = queue.SimpleQueue()
-        self._lock, self._waiting = threading.Lock(), 0
+        self._queue: queue.SimpleQueue[tuple[str, NDArray[np.float64] | list[str], Stamps]] = (
+            queue.SimpleQueue()
+        )
+        self._lock, self._waiting, self._said = threading.Lock(), 0, False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
     def signal(self, chunk: NDArray[np.float64], stamps: NDArray[np.float64]) -> None:
-        """Record samples.
+        """Record samples; neither array may be changed afterwards.
 
         Parameters
         ----------
@@ -270,7 +275,7 @@ class Recorder:
         stamps
             (n_samples,), s.
         """
-        self._put("signal", chunk.T.copy(), stamps.tolist(), chunk.nbytes)
+        self._put("signal", chunk.T, stamps, chunk.nbytes)
 
     def decision(self, decision: Decision) -> None:
         """Record a decision."""
@@ -278,23 +283,27 @@ class Recorder:
 
     def command(self, label: str, stamp: float) -> None:
         """Record a command that was given, and the time it belongs to, s."""
-        self._put("neurodecode-commands", [label], [stamp], 128)
+        self._put(COMMANDS, [label], [stamp], 128)
 
     def marker(self, label: str, stamp: float) -> None:
         """Record a marker that was heard, and its time, s."""
         self._put("markers", [label], [stamp], 128)
 
-    def close(self) -> None:
-        """Write what is left and end the file; waits at most 5 s for the disk."""
+    def finish(self) -> None:
+        """Take no more, write what is left and end the file; does not wait for that."""
         self.running = False
         self._over.set()
+
+    def close(self) -> None:
+        """The same, and wait for it: at most 5 s."""
+        self.finish()
         self._thread.join(PATIENCE)
 
     def _put(
         self,
         stream: str,
         values: NDArray[np.float64] | list[str],
-        stamps: Sequence[float],
+        stamps: Stamps,
         size: int,
     ) -> None:
         if not self.running:
@@ -303,7 +312,7 @@ class Recorder:
             self._waiting += size
             full = self._waiting > MOST
         if full:
-            self._stop("the disk does not answer")
+            self._stop("cannot be written (the disk does not answer)", ROOM)
         else:
             self._queue.put((stream, values, stamps))
 
@@ -316,7 +325,11 @@ class Recorder:
                 self._file.flush()
             self._file.close()
         except OSError as error:
-            self._stop(error.strerror or str(error))
+            self._stop(f"cannot be written ({error.strerror or error})", ROOM)
+            self._file.abandon()
+        except Exception as error:  # a bug, which must not pass for a recording
+            logger.debug("the recorder was interrupted", exc_info=True)
+            self._stop(f"met an error ({type(error).__name__}: {error})", "Report it.")
             self._file.abandon()
 
     def _take(self) -> None:
@@ -329,11 +342,11 @@ class Recorder:
                 self._numbers[name] = self._file.add(_markers(name))
             self._file.write(self._numbers[name], values, stamps)
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, remedy: str) -> None:
         with self._lock:
-            said, self.running = not self.running, False
-        if not said or self._over.is_set():
+            said, self._said, self.running = self._said, True, False
+        if not said:
             self._say(
-                f"Recording stopped: {self._file.path} cannot be written ({reason}). What is in it "
-                f"by now can be read."
+                f"Recording stopped: {self._file.path} {reason}. What is in it by now can be read. "
+                f"{remedy}"
             )

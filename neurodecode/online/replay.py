@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, RecordingError
 from neurodecode.online import lsl
+from neurodecode.recordings.xdf import NOTE
 
 PAUSE = 1.0  # s between the stamps of two recordings: a gap, as between two runs
 CHUNK = 0.04  # s of signal that are sent at once, unless otherwise asked
@@ -26,7 +27,7 @@ LINGER = 0.5  # s in which what was sent last is fetched
 EARLY = 3e-4  # s before its time at which the player wakes, and looks at the clock until then
 N_KEPT = 65536  # chunks of which the lateness is known
 BRAIN = ("eeg", "seeg", "ecog", "dbs")
-NO_MARKERS = ("bad", "edge", "command/")  # beginnings of annotations; the last: what a loop decided
+NO_MARKERS = ("bad", "edge", "command/", NOTE)  # how annotations begin; what a loop said, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,13 +139,11 @@ def play(
     recordings: Sequence[Played],
     *,
     name: str = "neurodecode-replay",
-    source_id: str | None = None,
     speed: float = 1.0,
     chunk: int | None = None,
     markers: bool = True,
     loop: bool = False,
     wait: bool = False,
-    fmt: str = "double64",
     opened: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda text: None,
     stop: Callable[[], bool] = lambda: False,
@@ -163,9 +162,8 @@ def play(
     recordings
         Alike in channels and sampling rate.
     name
-        Of the stream of type EEG; markers are a stream of words called NAME-markers.
-    source_id
-        By which the stream is found again after it was started anew; by default NAME.
+        Of the stream of type EEG, and its source id; markers are a stream of words called
+        NAME-markers.
     speed
         1 is real time.
     chunk
@@ -176,8 +174,6 @@ def play(
         Whether to begin again at the end.
     wait
         Whether to begin when somebody listens, not at once.
-    fmt
-        "double64" or "float32".
     opened
         Is called when the stream can be found.
     say
@@ -203,14 +199,13 @@ def play(
     chunk = chunk or max(1, round(CHUNK * first.sfreq))
     signal = lsl.SignalOutlet(
         name=name,
-        source_id=source_id or name,
+        source_id=name,
         sfreq=first.sfreq,
         ch_names=first.ch_names,
         ch_types=first.ch_types,
-        fmt=fmt,
         playing=_labels(recordings) | {"speed": f"{speed:g}"},
     )
-    words = lsl.MarkerOutlet(name=f"{name}-markers", source_id=f"{source_id or name}-markers")
+    words = lsl.MarkerOutlet(name=f"{name}-markers", source_id=f"{name}-markers")
     player = _Player(signal, words if markers else None, speed, stop, sent or Sent())
     try:
         opened()

@@ -9,7 +9,7 @@ from torch import nn
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.core.spec import TaskSpec
-from neurodecode.core.stopping import StopRule
+from neurodecode.core.stopping import StopRule, softmax
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.online.early_exit import EarlyExit
 from neurodecode.online.frozen import frozen
@@ -27,7 +27,7 @@ class Fitted(Protocol):
 
 
 class Scorer(Protocol):
-    """Probabilities of windows; it remembers nothing itself.
+    """Probabilities of windows; it remembers nothing itself. `Stream` is one that is told more.
 
     Attributes
     ----------
@@ -39,20 +39,6 @@ class Scorer(Protocol):
 
     def window(self, x: NDArray[np.float32]) -> tuple[Proba, Any]:
         """Probabilities (n_outputs,) of a whole window (n_chans, n_times); and what to remember."""
-        ...
-
-    def advance(self, x: NDArray[np.float32], n_new: int, state: Any) -> tuple[Proba, Any]:
-        """The same after the next samples.
-
-        Parameters
-        ----------
-        x
-            The window that has come to be.
-        n_new
-            How many of its samples, the last ones, are new; a multiple of `hop`.
-        state
-            What the last call returned.
-        """
         ...
 
 
@@ -68,10 +54,6 @@ class Classical:
         """Probabilities of a window, (n_outputs,)."""
         proba = self.model.predict_proba(x[None].astype(np.float64))
         return np.asarray(proba[0], dtype=np.float64), None
-
-    def advance(self, x: NDArray[np.float32], n_new: int, state: Any) -> tuple[Proba, Any]:
-        """The same: nothing is remembered."""
-        return self.window(x)
 
 
 class NormalizedNet:
@@ -110,11 +92,7 @@ class Net(NormalizedNet):
         """Probabilities of a window, (n_outputs,)."""
         with torch.inference_mode():
             logits = self.ask(self.normalized(x))[0].double().cpu().numpy()
-        return _softmax(logits), None
-
-    def advance(self, x: NDArray[np.float32], n_new: int, state: Any) -> tuple[Proba, Any]:
-        """The same: nothing is remembered."""
-        return self.window(x)
+        return np.asarray(softmax(logits), dtype=np.float64), None
 
 
 class Heard(NamedTuple):
@@ -144,7 +122,17 @@ class Stream(NormalizedNet):
         return self._hear(x, self.net.time.lengths, None)
 
     def advance(self, x: NDArray[np.float32], n_new: int, state: Any) -> tuple[Proba, Any]:
-        """Probabilities of the window that ends with the new samples."""
+        """Probabilities of the window that ends with new samples.
+
+        Parameters
+        ----------
+        x
+            The window that has come to be.
+        n_new
+            How many of its samples, the last ones, are new; a multiple of `hop`.
+        state
+            What the last call returned.
+        """
         return self._hear(x[:, -n_new:], [self.hop] * (n_new // self.hop), state)
 
     def _hear(
@@ -157,7 +145,8 @@ class Stream(NormalizedNet):
         logits = steps[:, 0].double().cpu().numpy()
         if heard is not None:
             logits = np.concatenate([heard.logits[len(logits) :], logits])
-        return _softmax(logits.mean(axis=0)), Heard(net, logits)
+        proba = np.asarray(softmax(logits.mean(axis=0)), dtype=np.float64)
+        return proba, Heard(net, logits)
 
 
 class InParts(NormalizedNet):
@@ -190,10 +179,6 @@ class InParts(NormalizedNet):
         """Probabilities by the next part of a window, whether they are enough, and the state."""
         decision, proba, state = self.exit.push(self.normalized(x)[0].cpu().numpy(), state)
         return np.asarray(proba, dtype=np.float64), decision is not None, state
-
-    def advance(self, x: NDArray[np.float32], n_new: int, state: Any) -> tuple[Proba, Any]:
-        """The window anew: only what cues begin comes in parts."""
-        return self.window(x)
 
 
 def goes_on(net: SpikingDecoder) -> bool:
@@ -229,8 +214,3 @@ def scorer_of(decoder: Fitted, rule: StopRule | None = None) -> Scorer:
     if isinstance(decoder.model_, SpikingDecoder) and goes_on(decoder.model_):
         return Stream(decoder.model_, decoder.mean_, decoder.scale_)
     return Net(decoder.model_, decoder.mean_, decoder.scale_, decoder.spec_.n_times)
-
-
-def _softmax(logits: NDArray[np.float64]) -> Proba:
-    p = np.exp(logits - logits.max())
-    return np.asarray(p / p.sum())

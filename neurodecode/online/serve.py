@@ -145,7 +145,7 @@ def serve(make_engine: Make, options: LoopOptions, *, read: int = 0, write: int 
         return engine
 
     try:
-        with _signals() as asked:
+        with signals_caught() as asked:
             summary = run_loop(
                 make,
                 options,
@@ -159,7 +159,7 @@ def serve(make_engine: Make, options: LoopOptions, *, read: int = 0, write: int 
 
 
 @contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
+def signals_caught() -> Iterator[Callable[[], bool]]:
     """Whether a signal has asked for the end; another one, a second later, ends at once."""
     times: list[float] = []
 

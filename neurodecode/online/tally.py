@@ -29,6 +29,10 @@ class Summary:
         From its beginning to its end, s.
     n_samples, n_lost
         That came, and that are missing by their stamps.
+    n_gaps
+        How often the stamps did not follow on each other.
+    late_cues
+        Cues that came when the signal they ask for had gone.
     n_decisions, n_commands
         Of all, and of those that command something.
     by_status
@@ -53,6 +57,8 @@ class Summary:
     n_reconnects: int
     latency_ms: Mapping[str, float | None]
     engine_ms: Mapping[str, float | None]
+    n_gaps: int = 0
+    late_cues: int = 0
     recording: str = ""
     failed: str = ""
 
@@ -63,7 +69,10 @@ class Summary:
             parts.append(
                 f"latency {self.latency_ms['p50']:.1f} ms (99 %: {self.latency_ms['p99']:.1f})"
             )
-        parts.append(f"{self.n_lost} of {self.n_samples + self.n_lost} samples lost")
+        gaps = f" in {self.n_gaps} gaps" if self.n_gaps else ""
+        parts.append(f"{self.n_lost} of {self.n_samples + self.n_lost} samples lost{gaps}")
+        if self.late_cues:
+            parts.append(f"{self.late_cues} cues came too late")
         if self.n_reconnects:
             parts.append(f"found again {self.n_reconnects} times")
         if self.recording:
@@ -102,12 +111,15 @@ class Tally:
     by_status: Counter[Status] = field(default_factory=Counter)
     n_samples: int = 0
     n_lost: int = 0
+    n_gaps: int = 0
+    late_cues: int = 0
     n_commands: int = 0
     n_reconnects: int = 0
     last: Decision | None = None
     last_command: Decision | None = None
     _turns: float = 0.0  # changes that were said, less one for every `TURN`
     _turned: float = 0.0
+    _gaps: int = 0  # that were there when a first window began to fill
 
     def event(self, what: str, text: str, **more: Any) -> None:
         """Say in one line what has happened."""
@@ -127,13 +139,17 @@ class Tally:
         self.state = state
         self.event(state, text, **more)
 
+    def wait(self) -> None:
+        """The signal comes again: a first window has to fill, which is no gap."""
+        self.state, self._gaps = "waiting", self.n_gaps
+
     def judge(self, decision: Decision, quality: Callable[[], Mapping[str, str]]) -> None:
         """Say when decisions begin to be valid, or cease to be."""
         status = decision.status
         if status.valid:
             self.turn("ok", "Decisions are valid.")
         elif status is Status.GAP:
-            if self.state not in BEGINNINGS:
+            if self.state not in BEGINNINGS or self.n_gaps > self._gaps:
                 text = f"Waiting for a window without a gap; {self.n_lost} samples are lost by now."
                 self.turn("gap", text, n_lost=self.n_lost)
         elif status is Status.STALE:
@@ -165,6 +181,8 @@ class Tally:
             seconds=seconds,
             n_samples=self.n_samples,
             n_lost=self.n_lost,
+            n_gaps=self.n_gaps,
+            late_cues=self.late_cues,
             n_decisions=self.by_status.total(),
             n_commands=self.n_commands,
             by_status={status.words: self.by_status[status] for status in sorted(self.by_status)},
@@ -188,6 +206,8 @@ class Tally:
             "engine_ms": self._percentiles(self.engine),
             "n_samples": self.n_samples,
             "n_lost": self.n_lost,
+            "n_gaps": self.n_gaps,
+            "late_cues": self.late_cues,
             "n_reconnects": self.n_reconnects,
             "classes": list(self.classes),
             "status": last.status.words if last else None,

@@ -28,6 +28,7 @@ PACKED = (".xdfz", ".gz")
 SIZES = {1: "<B", 4: "<I", 8: "<Q"}  # how the length of a chunk may be written
 BOUNDARY = bytes.fromhex("43A546DCCBF5410FB30ED5467383CBE4")  # stands between chunks now and then
 COMMANDS = "neurodecode-commands"  # stream of what the live loop commanded
+NOTE = "neurodecode:"  # begins what the live loop notes among the markers, which is no event
 
 
 def read_xdf(
@@ -44,13 +45,13 @@ def read_xdf(
     annotations at the sample that was taken at their time on the synchronised clock, so a device
     that runs slow or pauses does not shift them. A pause is annotated as a boundary. Commands of
     our live loop are annotated as "command/LABEL", so that they are not taken for events; its
-    decisions are left out. A recording that was cut off is read up to there. Samples that are not
-    numbers are annotated as bad.
+    decisions, and what it notes of itself among the markers, are left out. A recording that was
+    cut off is read up to there. Samples that are not numbers are annotated as bad.
     """
     streams = _load(path)
     eeg = _choose(path, streams, stream)
     values = np.asarray(eeg["time_series"], dtype=float).T  # (n_chans, n_samples)
-    channels = _channels(eeg, n_chans=values.shape[0])
+    channels = channels_of(eeg, n_chans=values.shape[0])
     if ch_names is None:
         ch_names = [text(c, "label") or f"EEG {i + 1}" for i, c in enumerate(channels)]
     if len(ch_names) != len(channels):
@@ -197,12 +198,9 @@ def _choose(path: Path, streams: Sequence[Any], name: str | None) -> Any:
     if name is not None:
         found = [s for s in regular if text(s["info"], "name") == name]
     else:
-        found = [s for s in regular if text(s["info"], "type").lower() == "eeg"] or [
-            s
-            for s in regular
-            if float(s["info"]["nominal_srate"][0]) >= EEG_RATE
-            and not text(s["info"], "type").lower().startswith(NOT_EEG)
-        ]
+        infos = [s["info"] for s in regular]
+        facts = [(text(info, "type"), float(info["nominal_srate"][0])) for info in infos]
+        found = [regular[i] for i in likely_eeg(facts)]
     if len(found) == 1:
         return found[0]
     held = ", ".join(
@@ -222,13 +220,26 @@ def _choose(path: Path, streams: Sequence[Any], name: str | None) -> Any:
     )
 
 
+def likely_eeg(streams: Sequence[tuple[str, float]]) -> list[int]:
+    """Which of some streams of numbers, each (type, nominal rate in Hz), may be the EEG.
+
+    Those of type EEG; where none has that type, those at 100 Hz or more that say nothing else.
+    """
+    kinds = [kind.lower() for kind, _ in streams]
+    return [i for i, kind in enumerate(kinds) if kind == "eeg"] or [
+        i
+        for i, (kind, (_, sfreq)) in enumerate(zip(kinds, streams, strict=True))
+        if sfreq >= EEG_RATE and not kind.startswith(NOT_EEG)
+    ]
+
+
 def text(node: Any, key: str) -> str:
     """One field of an XDF description, blank where it is missing."""
     value = (node.get(key) or [""])[0] if isinstance(node, Mapping) else ""
     return (value or "").strip() if isinstance(value, str | None) else ""
 
 
-def _channels(stream: Any, *, n_chans: int) -> list[Any]:
+def channels_of(stream: Any, *, n_chans: int) -> list[Any]:
     """Description of each channel; empty ones where the stream does not describe them all."""
     node: Any = stream["info"].get("desc")
     for key in (0, "channels", 0, "channel"):
@@ -284,6 +295,8 @@ def _markers(path: Path, streams: Sequence[Any], eeg: Any, sfreq: float) -> list
         for time, value in zip(stream["time_stamps"], stream["time_series"], strict=True):
             words = [v.strip() if isinstance(v, str) else f"{v:g}" for v in value]
             description = "/".join(word for word in words if word)
+            if description.startswith(NOTE):
+                continue
             sample = float(np.interp(time, clock, np.arange(clock.size)))
             if not clock[0] - 0.5 / sfreq <= time <= clock[-1] + 0.5 / sfreq:
                 outside += 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from neurodecode.results.summaries import PIPELINE, pipelines_of, unit_scores, with_metric
+from neurodecode.results.summaries import PIPELINE, spreads
 
 EVENT_COLUMNS = (
     "event_sensitivity", "event_f1", "szcore_f1", "false_alarms_per_hour", "span_kappa",
@@ -32,21 +32,14 @@ def event_table(rows: pd.DataFrame) -> pd.DataFrame:
     rows
         Of one data set and protocol.
     """
-    scores = {name: unit_scores(with_metric(rows, name)) for name in EVENT_COLUMNS}
-    lines = []
-    for name in pipelines_of(scores["threshold"]):
-        line: dict[str, object] = dict(zip(PIPELINE, name, strict=True))
-        for metric, table in scores.items():
-            values = table[name].dropna().to_numpy() if name in table else np.empty(0)
-            line[metric] = values.mean() if values.size else np.nan
-            line[f"{metric}_sd"] = values.std(ddof=1) if values.size > 1 else np.nan
-            line[f"{metric}_n"] = int(values.size)
-        own = rows[(rows[PIPELINE] == list(name)).all(axis=1)]
+    found = spreads(rows, EVENT_COLUMNS)
+    lines = [line for line in found if line["threshold_n"]]  # others give no alarms
+    for line in lines:
+        own = rows[(rows[PIPELINE] == [line[name] for name in PIPELINE]).all(axis=1)]
         once = own[own["seed"] == own["seed"].iloc[0]]
         line["in_sample"] = float(np.mean([_chosen_in_sample(s) for s in own["scores"]]))
         for fact in ("n_events", "hours"):
             line[fact] = float(np.sum([s[fact] for s in once["scores"]]))
-        lines.append(line)
     return pd.DataFrame(lines)
 
 

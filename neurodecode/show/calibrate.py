@@ -4,11 +4,13 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from neurodecode.results.store import Run
 from neurodecode.show import console
+from neurodecode.show.tables import live_command
 
 FONT = {
     "ABCDEFGHIJKLM": (
@@ -45,7 +47,12 @@ N_NOTES = 8  # lines that are shown in a pause
 
 
 def show_calibration(
-    live: Any, options: Any, *, finetune: str | None = None, as_json: bool = False
+    live: Any,
+    options: Any,
+    *,
+    finetune: str | None = None,
+    trials: Path | None = None,
+    as_json: bool = False,
 ) -> Run:
     """Calibrate a live decoder with the person at this console, and say what came of it.
 
@@ -57,6 +64,9 @@ def show_calibration(
         `neurodecode.online.calibrate.CalibrationOptions`.
     finetune
         "head" to let the last linear layer learn too.
+    trials
+        File of trials that an earlier calibration of the same person has kept: they count, and
+        only what they lack is collected. The file stays as it is.
     as_json
         One JSON document on stdout at the end; else lines. Cues are on stderr, always.
 
@@ -65,20 +75,25 @@ def show_calibration(
     NeurodecodeError
         As `neurodecode.experiment.calibrate.calibrate`.
     """
-    from neurodecode.experiment.calibrate import calibrate, check_calibration
+    from neurodecode.experiment.calibrate import calibrate, check_calibration, kept_trials
 
     check_calibration(live, options, finetune)
-    intro = [] if options.markers is not None else _instructions(live, options)
-    with Screen(sys.stderr, intro) as screen:
-        run = calibrate(live, options, finetune=finetune, view=screen, agree=screen.agree)
+    kept = None if trials is None else kept_trials(live, trials)
+    counts = [0] * len(live.pipeline.classes) if kept is None else kept.counts()
+    n_wanted = sum(max(0, options.n - n) for n in counts)
+    silent = options.markers is not None or not n_wanted
+    intro = [] if silent else _instructions(live, options, n_wanted)
+    with CueScreen(sys.stderr, intro) as screen:
+        run = calibrate(
+            live, options, finetune=finetune, kept=kept, view=screen, agree=screen.agree
+        )
     show_calibrated(run, as_json=as_json)
     return run
 
 
-def _instructions(live: Any, options: Any) -> list[str]:
+def _instructions(live: Any, options: Any, n: int) -> list[str]:
     pipeline, pace = live.pipeline, options.pace
     window = pipeline.offset + pipeline.n_times / pipeline.sfreq
-    n = options.n * len(pipeline.classes)
     minutes = n * (pace.fixation + window + sum(pace.pause) / 2) / 60
     return [
         f"{n} times a cross appears, then one of: {', '.join(pipeline.classes)}.",
@@ -87,7 +102,7 @@ def _instructions(live: Any, options: Any) -> list[str]:
     ]
 
 
-class Screen:
+class CueScreen:
     """A console that shows one thing at a time; where it is no terminal, a line for each cue.
 
     Parameters
@@ -247,6 +262,7 @@ def _report(run: Run, meta: Mapping[str, Any], facts: Mapping[str, Any]) -> list
     counts = ", ".join(f"{n} of {name}" for name, n in facts["n"].items())
     refused = facts.get("n_refused", 0)
     also = f"; {refused} more were not taken" if refused else ""
+    also += f"; {facts['n_kept']} of them from before" if facts.get("n_kept") else ""
     lines = [
         f"{run.id} is a calibrated copy of {meta['parent']}: {facts['decoder']}.",
         f"Trials of one person: {counts}{also}.",
@@ -265,8 +281,7 @@ def _report(run: Run, meta: Mapping[str, Any], facts: Mapping[str, Any]) -> list
         lines.append("The decoder was fitted to this very person: that is no score.")
     if meta.get("simulated"):
         lines.append("The decoder was fitted to SIMULATED recordings.")
-    folder = "" if run.path.parent.name == "runs" else f" --runs {run.path.parent}"
-    lines.append(f"To go live: neurodecode online {run.id}{folder}")
+    lines.append(f"To go live: {live_command(str(run.path))}")
     return lines
 
 

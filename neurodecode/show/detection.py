@@ -1,11 +1,10 @@
 """The table of alarms of a run whose windows slide over recordings."""
 
-import numpy as np
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from neurodecode.results.detection import EVENT_COLUMNS
+from neurodecode.show.spreads import draw_spreads
 
 HEADERS = {
     "event_sensitivity": "sensitivity",
@@ -20,16 +19,7 @@ HEADERS = {
 
 def draw_events(lines: pd.DataFrame) -> Table:
     """The lines of `event_table`: mean and sd over units."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    words = [name for name in ("align", "clean") if (lines[name] != "none").any()]
-    for name in ("alarms", *words):
-        table.add_column({"align": "alignment", "clean": "cleaning"}.get(name, name), no_wrap=True)
-    for name in EVENT_COLUMNS:
-        table.add_column(HEADERS[name], justify="right", no_wrap=True)
-    for line in lines.to_dict("records"):
-        cells = [_mean_and_sd(line[name], line[f"{name}_sd"]) for name in EVENT_COLUMNS]
-        table.add_row(escape(str(line["model"])), *(line[name] for name in words), *cells)
-    return table
+    return draw_spreads(lines, "alarms", {name: HEADERS[name] for name in EVENT_COLUMNS})
 
 
 def describe_events(lines: pd.DataFrame, unit: str) -> str:
@@ -56,9 +46,3 @@ def describe_events(lines: pd.DataFrame, unit: str) -> str:
         f"{first['n_events']:g} events in {first['hours']:.3g} h; mean ± sd over {found}. F1 and "
         f"sensitivity by any overlap.\nThresholds were chosen {how}."
     )
-
-
-def _mean_and_sd(mean: float, sd: float) -> str:
-    if not np.isfinite(mean):
-        return "-"
-    return f"{mean:.2f} ± {sd:.2f}" if np.isfinite(sd) else f"{mean:.2f}"

@@ -1,11 +1,10 @@
 """The table of commands of a run whose recordings were played as if live."""
 
-import numpy as np
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from neurodecode.results.pseudo_online import COMMAND_COLUMNS
+from neurodecode.show.spreads import draw_spreads
 
 HEADERS = {
     "balanced_accuracy": "balanced accuracy",
@@ -26,16 +25,7 @@ DEFINITIONS = (
 
 def draw_commands(lines: pd.DataFrame) -> Table:
     """The lines of `command_table`: mean and sd over units."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    words = [name for name in ("align", "clean") if (lines[name] != "none").any()]
-    for name in ("commands", *words):
-        table.add_column({"align": "alignment", "clean": "cleaning"}.get(name, name), no_wrap=True)
-    for name in COMMAND_COLUMNS:
-        table.add_column(HEADERS[name], justify="right", no_wrap=True)
-    for line in lines.to_dict("records"):
-        cells = [_mean_and_sd(line[name], line[f"{name}_sd"]) for name in COMMAND_COLUMNS]
-        table.add_row(escape(str(line["model"])), *(line[name] for name in words), *cells)
-    return table
+    return draw_spreads(lines, "commands", {name: HEADERS[name] for name in COMMAND_COLUMNS})
 
 
 def describe_commands(lines: pd.DataFrame, unit: str, *, simulated: bool) -> str:
@@ -59,9 +49,3 @@ def describe_commands(lines: pd.DataFrame, unit: str, *, simulated: bool) -> str
         f"and {first['background_min']:.3g} min of background; mean ± sd over "
         f"{first['fp_per_min_n']} {unit}{fewer}.\n{DEFINITIONS}"
     )
-
-
-def _mean_and_sd(mean: float, sd: float) -> str:
-    if not np.isfinite(mean):
-        return "-"
-    return f"{mean:.2f} ± {sd:.2f}" if np.isfinite(sd) else f"{mean:.2f}"

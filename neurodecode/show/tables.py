@@ -266,7 +266,7 @@ def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
         lines.append("':batch' alignment has seen all of the test subject's windows, unlabelled.")
     lines += _cleaning_notes(set(rows["clean"]))
     if facts["online_ready"]:
-        lines.append(f"Every step is causal, as live. To go live: {_live_command(facts['run'])}")
+        lines.append(f"Every step is causal, as live. To go live: {live_command(facts['run'])}")
     if facts["finished"] < facts["planned"]:
         lines.append(
             f"UNFINISHED: {facts['finished']} of {facts['planned']} fits; the same command goes on."
@@ -275,7 +275,8 @@ def _footnote(facts: Mapping[str, Any], rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _live_command(run: str) -> str:
+def live_command(run: str) -> str:
+    """What to type to go live with a run, by its folder."""
     path = Path(run)
     folder = "" if path.parent == Path("runs") else f" --runs {path.parent}"
     return f"neurodecode online {path.name}{folder}"

@@ -28,7 +28,7 @@ def show_verified(found: Verified, path: Path, *, as_json: bool) -> int:
         f"{words}: decided again, {found.n_missing} are missing, {found.n_other_status} have "
         f"another status, {found.n_other_command} another command, and probabilities differ by up "
         f"to {found.max_difference:.2g}. Give the options of the session (--model, --adapt, "
-        f"--fold); a session that was frozen by hand cannot be had again.",
+        f"--fold).",
         markup=False,
     )
     return 2

@@ -22,6 +22,7 @@ from neurodecode.experiment.calibrate import (
     calibrated_run,
     check_calibration,
     cross_validate,
+    kept_trials,
     load_trials,
     save_trials,
 )
@@ -29,10 +30,11 @@ from neurodecode.experiment.choices import resolve
 from neurodecode.experiment.data import load_epochs
 from neurodecode.experiment.fit import fit
 from neurodecode.experiment.live import LiveRun, open_live
-from neurodecode.online.calibrate import CalibrationOptions, Collected, Trials
+from neurodecode.online.calibrate import CalibrationOptions, Collected, Trials, _Session, prepared
 from neurodecode.online.lsl import StreamFacts
+from neurodecode.online.pipeline import LivePipeline
 from neurodecode.results.store import Run
-from neurodecode.show.calibrate import Screen, show_calibrated
+from neurodecode.show.calibrate import CueScreen, show_calibrated, show_calibration
 from neurodecode.show.listings import listing
 from neurodecode.show.tables import export_rows, find_runs, show_runs
 from neurodecode.signal.covariance import covariances
@@ -221,16 +223,25 @@ def test_a_held_out_trial_has_no_part_in_its_own_score(
     np.testing.assert_allclose(relabelled.after[test], scores.after[test])
 
 
+def said_live(pipeline: LivePipeline, x: np.ndarray) -> np.ndarray:
+    """Probabilities of windows that come one after the other, preprocessed, at cues."""
+    ready = replace(pipeline, band=None, notch=None, reference="none")
+    engine = ready.engine(ready.sfreq, cued=True)
+    said = []
+    for i, window in enumerate(x):
+        stamps = (i * ready.n_times + np.arange(ready.n_times)) / ready.sfreq
+        engine.cue(stamps[0] - ready.offset)
+        said += engine.push(window * 1e-6, stamps, now=float(stamps[-1]))
+    return np.array([decision.proba for decision in said])
+
+
 @pytest.mark.parametrize("gain", [1.0, 7.0])
 def test_before_is_what_the_decoder_would_have_said_live(
     gain: float, aligned: LiveRun, trials: Trials
 ) -> None:
     live = replace(aligned, pipeline=replace(aligned.pipeline, gain=gain))
     scores = cross_validate(live, trials, finetune=False)
-    engine = live.pipeline.engine(live.pipeline.sfreq, cued=True)
-    for x, proba in zip(trials.x, scores.before, strict=True):
-        said, _ = live.pipeline.scorer.window(engine._aligned(x, 1.0))
-        np.testing.assert_allclose(said, proba, atol=1e-6)
+    np.testing.assert_allclose(said_live(live.pipeline, trials.x), scores.before, atol=1e-5)
 
 
 def test_after_is_what_it_will_say_live(aligned: LiveRun, trials: Trials) -> None:
@@ -239,10 +250,8 @@ def test_after_is_what_it_will_say_live(aligned: LiveRun, trials: Trials) -> Non
     for train, test in folds_of(trials.label):
         mean = covariances(trials.x[train]).mean(axis=0)
         start = AlignState(mean, float(len(train)))
-        engine = replace(live.pipeline, start=start, settled=True).engine(64.0, cued=True)
-        for i in test:
-            said, _ = live.pipeline.scorer.window(engine._aligned(trials.x[i], 1.0))
-            np.testing.assert_allclose(said, scores.after[i], atol=1e-6)
+        said = said_live(replace(live.pipeline, start=start, settled=True), trials.x[test])
+        np.testing.assert_allclose(said, scores.after[test], atol=1e-5)
 
 
 def test_what_has_nothing_to_calibrate_is_refused_before_anybody_waits(
@@ -286,7 +295,9 @@ FACTS = StreamFacts(
 def ended_after(monkeypatch: pytest.MonkeyPatch, trials: Trials, n: int) -> None:
     """Collecting stops after so many trials, each of which was kept."""
 
-    def collect(pipeline: Any, options: Any, view: Any, keep: Any, stop: Any) -> Collected:
+    def collect(
+        pipeline: Any, options: Any, view: Any, keep: Any, stop: Any, kept: Any
+    ) -> Collected:
         for i in range(1, n + 1):
             some = replace(trials, x=trials.x[:i], label=trials.label[:i], stamp=trials.stamp[:i])
             keep(some)
@@ -306,10 +317,10 @@ def test_too_few_trials_end_in_one_line_and_are_kept(
 ) -> None:
     ended_after(monkeypatch, in_order(trials), 3)
     with pytest.raises(FitError, match="there are 2 of left_hand and 1 of right_hand") as error:
-        calibrate(aligned, CalibrationOptions(n=8), view=Screen(sys.stderr))
+        calibrate(aligned, CalibrationOptions(n=8), view=CueScreen(sys.stderr))
     assert "\n" not in str(error.value)
     (file,) = aligned.run.path.parent.glob(f"*-calibrating-*/{TRIALS}")
-    assert str(file) in str(error.value)
+    assert f"Give the command again with --trials {file}: " in str(error.value)
     assert load_trials(file).counts() == [2, 1]
     assert len(find_runs(aligned.run.path.parent, [])) == 1  # it is no run
     file.unlink()
@@ -326,9 +337,11 @@ def test_after_two_of_each_class_what_there_is_can_be_used(
         asked.append(question)
         return len(asked) > 1
 
-    with pytest.raises(FitError, match="Nothing was calibrated"):
-        calibrate(aligned, CalibrationOptions(n=8), view=Screen(sys.stderr), agree=agree)
-    run = calibrate(aligned, CalibrationOptions(n=8), view=Screen(sys.stderr), agree=agree)
+    with pytest.raises(
+        FitError, match=r"Nothing was calibrated. Give the .* --trials .*kept there"
+    ):
+        calibrate(aligned, CalibrationOptions(n=8), view=CueScreen(sys.stderr), agree=agree)
+    run = calibrate(aligned, CalibrationOptions(n=8), view=CueScreen(sys.stderr), agree=agree)
     assert asked[1] == "There are 3 of left_hand and 2 of right_hand. Calibrate with them?"
     facts = run.meta()["calibrated"]
     assert facts["n"] == {"left_hand": 3, "right_hand": 2}
@@ -337,6 +350,69 @@ def test_after_two_of_each_class_what_there_is_can_be_used(
     for left in aligned.run.path.parent.glob(f"*-calibrating-*/{TRIALS}"):
         left.unlink()  # of the first
         left.parent.rmdir()
+
+
+def kept_in(path: Path, live: LiveRun, trials: Trials, **more: Any) -> Path:
+    made = replace(trials, prepared=prepared(live.pipeline), **more)
+    save_trials(made, path)
+    return path
+
+
+def test_trials_that_are_there_need_no_stream(
+    aligned: LiveRun,
+    trials: Trials,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(calibration, "collect", None)  # nobody may call it
+    dataset, subject = sorted(aligned.seen)[0]
+    playing = {"dataset": dataset, "subject": subject}
+    file = kept_in(tmp_path / TRIALS, aligned, trials, playing=playing)
+    run = show_calibration(aligned, CalibrationOptions(n=N), trials=file)
+    facts = run.meta()["calibrated"]
+    assert facts["n"] == {"left_hand": N, "right_hand": N}
+    assert (facts["n_kept"], facts["stream"], facts["interrupted"]) == (2 * N, None, False)
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert f"{2 * N} of them from before" in said
+    assert "fitted to this very person" in said  # where they come from is kept with them
+    assert f"neurodecode online {run.id} --runs {run.path.parent}" in said
+    assert file.is_file()
+    assert kept_trials(open_live(run), run.path / TRIALS).counts() == [N, N]
+
+
+def test_of_trials_that_are_kept_the_rest_is_collected(
+    aligned: LiveRun, trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = in_order(trials)
+    few = replace(some, x=some.x[:4], label=some.label[:4], stamp=some.stamp[:4])
+    heard: list[Any] = []
+
+    def collect(*given: Any) -> Collected:
+        heard.append(given[-1])
+        return Collected(trials=some, interrupted=False, n_refused=0, ignored={}, facts=FACTS)
+
+    monkeypatch.setattr(calibration, "collect", collect)
+    run = calibrate(aligned, CalibrationOptions(n=N), kept=few, view=CueScreen(sys.stderr))
+    assert heard == [few]
+    assert run.meta()["calibrated"]["n_kept"] == 4
+
+
+def test_trials_of_two_people_are_no_calibration(aligned: LiveRun, trials: Trials) -> None:
+    kept = replace(trials, playing={"dataset": "four", "subject": "4"})
+    screen = CueScreen(sys.stderr)
+    session = _Session(aligned.pipeline, CalibrationOptions(n=N), screen, lambda _: None, kept)
+    with pytest.raises(ConfigError, match="of subject 4 of four, and the stream 'amp' plays su"):
+        session.make_engine(replace(FACTS, playing={"dataset": "four", "subject": "2"}))
+
+
+def test_trials_of_another_decoder_are_refused(
+    aligned: LiveRun, trials: Trials, tmp_path: Path
+) -> None:
+    other = replace(aligned, pipeline=replace(aligned.pipeline, band=(4.0, 8.0)))
+    file = kept_in(tmp_path / TRIALS, other, trials, ch_names=trials.ch_names[::-1])
+    with pytest.raises(ConfigError, match="not the same are channels, preprocessing. Give that"):
+        kept_trials(aligned, file)
 
 
 def test_trials_that_cannot_be_read_are_told(tmp_path: Path, trials: Trials) -> None:

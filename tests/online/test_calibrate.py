@@ -72,11 +72,10 @@ def play(
         part = slice(i, i + chunk)
         for cue in [c for c in waiting if c.stamp + late <= stamps[part][-1]]:
             waiting.remove(cue)
-            one.cue(cue)
+            said.append(one.cue(cue))
         decisions = engine.push(x[:, part], stamps[part], now=float(stamps[part][-1]))
         assert all(d.command == NO_COMMAND for d in decisions)  # nobody is to act on a keeper
         said += [one.decided(d.newest, d.status, d.bad, d.latency) for d in decisions]
-        said += one.given_up()
     return [outcome for outcome in said if outcome is not None]
 
 
@@ -149,25 +148,50 @@ def test_the_time_of_another_clock_is_told(stamp: float, words: str) -> None:
     one = collector()
     engine = one.make_engine(SFREQ)
     engine.push(X[:, :1000], 100 + np.arange(1000) / SFREQ, now=107.0)
-    one.cue(Cue(1, stamp))
-    engine.push(X[:, 1000:1010], 100 + np.arange(1000, 1010) / SFREQ, now=107.0)
-    (outcome,) = one.given_up()
+    outcome = one.cue(Cue(1, stamp))
+    assert outcome is not None
     assert words in outcome.why
     assert "local_clock" in outcome.why
     assert one.open == []
-    assert engine.cues == []
+    assert engine.push(X[:, 1000:1010], 100 + np.arange(1000, 1010) / SFREQ, now=107.0) == []
 
 
-def test_a_window_lost_by_a_reconnection_is_given_up() -> None:
+def test_a_cue_that_is_told_too_late_takes_no_other_window_with_it() -> None:
+    late = Cue(1, 102.0)
+    one = collector()
+    engine = one.make_engine(SFREQ, max_age=5.0)
+    stamps = 100 + np.arange(X.shape[1]) / SFREQ
+    said = []
+    assert one.cue(CUES[0]) is None  # its window ends with sample 704
+    for part in (slice(0, 700), slice(700, 730), slice(730, 900)):
+        if part.start == 700:
+            assert one.cue(late) is None
+        decisions = engine.push(X[:, part], stamps[part], now=float(stamps[part][-1]))
+        said += [one.decided(d.newest, d.status, d.bad, d.latency) for d in decisions]
+    assert [outcome and outcome.cue for outcome in said] == [late, CUES[0]]
+    assert [outcome is not None and outcome.x is not None for outcome in said] == [False, True]
+
+
+def test_a_window_lost_by_a_reconnection_is_told_and_its_cue_is_over() -> None:
     one = collector()
     engine = one.make_engine(SFREQ)
     stamps = 100 + np.arange(X.shape[1]) / SFREQ
     one.cue(CUES[0])
     engine.push(X[:, :640], stamps[:640], now=105.0)  # its window has begun
     engine.reset()
-    assert engine.push(X[:, 700:1000], stamps[700:1000], now=107.0) == []
-    (outcome,) = one.given_up()
-    assert outcome.cue == CUES[0]
+    (decision,) = engine.push(X[:, 700:1000], stamps[700:1000], now=107.0)
+    outcome = one.decided(decision.newest, decision.status)
+    assert outcome is not None
+    assert (outcome.cue, outcome.x) == (CUES[0], None)
+    assert "missing" in outcome.why
+
+
+def test_another_engine_owes_nothing_for_the_cues_of_the_one_before() -> None:
+    one = collector()
+    one.make_engine(SFREQ)
+    one.cue(CUES[0])
+    assert [outcome.cue for outcome in one.give_up()] == [CUES[0]]
+    assert one.give_up() == []
 
 
 class Theatre:

@@ -12,11 +12,13 @@ from neurodecode.alignment import ALIGNERS
 from neurodecode.alignment.align import align_start, align_step
 from neurodecode.artifacts import CLEANERS
 from neurodecode.artifacts.apply import clean, fit_cleaner
-from neurodecode.core.errors import SignalError
+from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.epochs.windows import cut_windows
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.engine import Engine
+from neurodecode.online.evidence import ACCUMULATORS
 from neurodecode.online.pipeline import LivePipeline
+from neurodecode.online.policy import Policy
 from neurodecode.preprocess.chain import finish, prepare
 from neurodecode.recordings.synthetic import Synthetic
 
@@ -33,9 +35,6 @@ class LogPower:
         power = np.log(np.square(x, dtype=np.float64).mean(axis=1) + 1e-12)
         p = 1 / (1 + np.exp(power[1] - power.mean()))
         return np.array([p, 1 - p]), None
-
-    def advance(self, x: np.ndarray, n_new: int, state: None) -> tuple[np.ndarray, None]:
-        return self.window(x)
 
 
 def recording(seconds: float = 20.0, sfreq: float = SFREQ) -> mne.io.BaseRaw:
@@ -352,3 +351,64 @@ def test_a_chunk_of_another_shape_is_refused() -> None:
 def test_a_rate_that_does_not_suit_is_refused(rate: float) -> None:
     with pytest.raises(SignalError, match="no whole multiple"):
         pipeline().engine(rate)
+
+
+@pytest.mark.parametrize("name", ACCUMULATORS.names())
+def test_a_cued_window_is_evidence_enough_for_every_accumulator(name: str) -> None:
+    class Sure(LogPower):
+        def window(self, x: np.ndarray) -> tuple[np.ndarray, None]:
+            return np.array([0.99, 0.01]), None
+
+    policy = Policy(accumulator=ACCUMULATORS.get(name)(), threshold=0.7, refractory=0.0)
+    engine = pipeline(scorer=Sure()).engine(SFREQ, cued=True, policy=policy)
+    engine.cue(103.0)
+    engine.cue(108.0)
+    said = play(engine, RAW.get_data(), 10)
+    assert [(d.status, d.command) for d in said] == [(Status.OK, 0), (Status.OK, 0)]
+
+
+def test_every_cue_has_one_decision_whatever_happens_to_its_window() -> None:
+    x, engine = RAW.get_data(), pipeline().engine(SFREQ, cued=True)
+    stamps = np.arange(x.shape[1]) / SFREQ
+    kept = np.r_[
+        0:800, 850 : x.shape[1]
+    ]  # the second window is torn, the third is before it is told
+    for cue in (3.0, 6.0):
+        engine.cue(cue)
+    said = engine.push(x[:, kept[:1800]], stamps[kept[:1800]], now=0.0)
+    assert [d.status for d in said] == [Status.OK, Status.GAP]
+    engine.cue(7.0)
+    said = engine.push(x[:, kept[1800:]], stamps[kept[1800:]], now=0.0)
+    assert [d.status for d in said] == [Status.GAP]
+    assert engine.late_cues == 1
+    assert all(d.command == -1 and np.isnan(d.proba).all() for d in said)
+
+
+def test_time_that_nothing_comes_counts_once_for_the_next_command() -> None:
+    policy = Policy(accumulator=ACCUMULATORS.get("none")(), threshold=0.0, refractory=3.0)
+    engine = pipeline().engine(SFREQ, hop=HOP, policy=policy)
+    said = valid(play(engine, RAW.get_data()[:, :400], 10))
+    (first,) = [d for d in said if d.command >= 0]
+    last = said[-1].made
+    for i in range(1, 5):
+        engine.stalled(last + 0.5 * i)
+    waited = last + 2.0 - first.made
+    assert engine.said.wait == pytest.approx(max(0.0, 3.0 - waited), abs=0.15)
+
+
+@pytest.mark.parametrize(
+    "options", [{"adapt": 0.0}, {"adapt": -1.0}, {"hop": 0.0}, {"max_age": -1}]
+)
+def test_times_that_are_none_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="positive number of seconds"):
+        pipeline().engine(SFREQ, **options)
+
+
+def test_adapting_takes_the_preference_for_a_class_off() -> None:
+    class Prefers(LogPower):
+        def window(self, x: np.ndarray) -> tuple[np.ndarray, None]:
+            return np.array([0.8, 0.2]), None
+
+    said = valid(play(pipeline(scorer=Prefers()).engine(SFREQ, adapt=2.0), RAW.get_data(), 10))
+    assert said[0].proba[0] > 0.75
+    assert said[-1].proba[0] == pytest.approx(0.5, abs=0.01)

@@ -4,6 +4,7 @@ Sources, loop and listeners are programs of their own, because a fault in liblsl
 tests along, and because some faults are the end of a program.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -214,11 +215,13 @@ def test_an_outlet_that_hangs_leaves_no_old_decision_standing(start: Start) -> N
     listener.until(lambda line: line["status"] == 0)
     toy.tell(signal.SIGSTOP)
     seen = loop.event("stalled")
-    heard = len(listener.lines)
-    time.sleep(1.6)
-    stale = [line["heard"] for line in listener.lines[heard:]]
-    assert {line["status"] for line in listener.lines[heard:]} == {2}
-    assert 2 <= len(stale) <= 5  # twice a second
+    listener.until(lambda line: line["status"] == 2, after=(heard := len(listener.lines)))
+    while len(listener.lines) < heard + 4:
+        listener.until(lambda line: line["status"] == 2, after=len(listener.lines))
+    stale = listener.lines[heard:]
+    assert {line["status"] for line in stale} == {2}
+    made = [line["made"] for line in stale]
+    assert all(0.45 < b - a < 3.0 for a, b in itertools.pairwise(made))  # twice a second
     toy.tell(signal.SIGCONT)
     seen = loop.until(is_valid, after=loop.event("resumed", after=seen))
     # Another program takes its place while it hangs, under the same source id; then it wakes up

@@ -6,13 +6,15 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from neurodecode.core.errors import SignalError
+from neurodecode.core.errors import SignalError, StoreError
 from neurodecode.online import loop, lsl
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.latency import Recent
@@ -22,6 +24,10 @@ from neurodecode.online.tally import Summary, Tally
 from neurodecode.online.watchdog import Watchdog
 
 SFREQ = 100.0  # Hz
+DECISIONS = (
+    "<info><name>neurodecode</name><type>Decision</type><channel_count>6</channel_count>"
+    "<nominal_srate>0</nominal_srate><channel_format>double64</channel_format></info>"
+)
 
 
 def facts(ch_names: tuple[str, ...] = ("C3", "C4"), **more: Any) -> lsl.StreamFacts:
@@ -72,7 +78,8 @@ class Engine:
     """Decides at every tenth sample, and keeps what it was given."""
 
     classes = ("left", "right")
-    sfreq, hop, n_lost, max_gap = SFREQ, 0.1, 0, 0.002
+    sfreq, hop, max_gap = SFREQ, 0.1, 0.002
+    n_lost = n_gaps = late_cues = 0
 
     def __init__(self, *, ch_names: tuple[str, ...] = ("C3", "C4"), fault: str = "") -> None:
         self.ch_names, self.fault = ch_names, fault
@@ -128,6 +135,10 @@ class World:
         self.sent: list[Decision] = []
         self.commands: list[str] = []
         self.said: list[dict[str, Any]] = []
+        self.n_closed = 0  # outlets
+
+    def close(self) -> None:
+        self.n_closed += 1
 
     def run(self, engine: Any, **options: Any) -> Summary:
         """Run the loop; commands and stopping may be given beside its options."""
@@ -148,11 +159,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
 
     def outlet(**told: Any) -> Any:
-        return SimpleNamespace(xml="", push=world.sent.append, close=lambda: None)
+        return SimpleNamespace(xml=DECISIONS, push=world.sent.append, close=world.close)
 
     def commands(**told: Any) -> Any:
         push = lambda label, stamp: world.commands.append(label)  # noqa: E731
-        return SimpleNamespace(push=push, close=lambda: None)
+        return SimpleNamespace(push=push, close=world.close)
 
     def markers(found: Any) -> Any:
         taken = lambda: [world.markers.pop(0) for _ in range(len(world.markers))]  # noqa: E731
@@ -177,7 +188,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def test_every_decision_is_sent_and_every_command(world: World) -> None:
     world.inlets = [Inlet(*[7] * 20)]
-    summary = world.run(Engine(), duration=0.2, every_decision=True)
+    stop = lambda: world.commands == ["right"] * 14  # noqa: E731
+    summary = world.run(Engine(), duration=20.0, every_decision=True, stop=stop)
     assert [d.sample for d in world.sent if d.status.valid] == list(range(9, 140, 10))
     assert world.commands == ["right"] * 14
     said = [line for line in world.said if line["kind"] == "decision" and line["status"] == "ok"]
@@ -189,27 +201,28 @@ def test_every_decision_is_sent_and_every_command(world: World) -> None:
 
 def test_in_silence_it_says_twice_a_second_that_nothing_comes(world: World) -> None:
     world.inlets = [Inlet(*[10] * 20)]
-    world.run(Engine(), duration=1.5, stale_hop=0.25)
+    count = lambda: sum(d.status is Status.STALE for d in world.sent)  # noqa: E731
+    world.run(Engine(), duration=20.0, stale_hop=0.25, stop=lambda: count() >= 5)
     assert world.events().count("stalled") == 1
     first = next(i for i, d in enumerate(world.sent) if d.status is Status.STALE)
     stale = world.sent[first:]
     assert {d.status for d in stale} == {Status.STALE}
-    assert stale[0].made - world.sent[first - 1].made < 0.3  # 0.1 s, and the pull that it ends with
-    assert len(stale) in (5, 6)
-    assert np.diff([d.made for d in stale])[:-1].min() > 0.24
+    # 0.1 s, and the pull that it ends with; more only where the machine is busy
+    assert stale[0].made - world.sent[first - 1].made < 1.0
+    assert np.diff([d.made for d in stale])[:-1].min() > 0.2  # no more often than that
 
 
 def test_samples_that_come_too_slowly_for_decisions_leave_none_standing(world: World) -> None:
     world.inlets = [Inlet(*[10] * 10, *[0, 1] * 500)]
-    engine = Engine()
-    world.run(engine, duration=0.9, stall=0.2, stale_hop=0.25)
-    assert world.events().count("slow") == 1
+    count = lambda: sum(d.status is Status.STALE for d in world.sent)  # noqa: E731
+    world.run(Engine(), duration=20.0, stall=0.2, stale_hop=0.25, stop=lambda: count() >= 3)
+    assert "slow" in world.events()
     assert [d.status for d in world.sent[:-1]].count(Status.STALE) == 3
 
 
 def test_the_last_decision_is_never_left_standing(world: World) -> None:
-    world.inlets = [Inlet(*[10] * 1000)]
-    world.run(Engine(), duration=0.1)
+    world.inlets = [Inlet(*[10] * 5000)]
+    world.run(Engine(), duration=20.0, stop=lambda: len(world.sent) > 10)
     assert world.sent[-2].status is Status.OK
     assert world.sent[-1].status is Status.STALE
 
@@ -395,6 +408,67 @@ def test_percentiles_are_of_the_last_minute() -> None:
     assert (low, high) == (0.0, 100.0)
     assert recent.percentiles(200.0)[0] == pytest.approx(50, abs=1)
     assert np.isnan(recent.percentiles(300.0)).all()
+
+
+def test_a_stream_that_tears_from_the_beginning_is_said_and_counted(world: World) -> None:
+    said = list[dict[str, Any]]()
+    tally = Tally(say=said.append, clock=lambda: 0.0)
+    gap = Engine().decision(Status.GAP, 0.0, 0)
+    tally.judge(gap, dict)
+    assert said == []  # a first window fills
+    tally.n_gaps, tally.n_lost, tally.late_cues = 2, 7, 1
+    tally.judge(gap, dict)
+    assert [line["what"] for line in said] == ["gap"]
+    assert "7 samples are lost" in said[0]["text"]
+    tally.wait()  # the signal comes again: what was torn before is known
+    tally.judge(gap, dict)
+    assert len(said) == 1
+    tally.n_gaps = 3
+    tally.judge(gap, dict)
+    assert [line["what"] for line in said] == ["gap", "gap"]
+    assert "7 of 7 samples lost in 3 gaps; 1 cues came too late" in str(tally.summary(1.0))
+    assert (tally.status()["n_gaps"], tally.status()["late_cues"]) == (3, 1)
+
+
+def test_a_loop_that_cannot_begin_leaves_nothing_open(world: World, tmp_path: Path) -> None:
+    class Closes(Inlet):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    path = tmp_path / "a.xdf"
+    path.write_bytes(b"precious")
+    world.inlets = [inlet := Closes(10)]
+    with pytest.raises(StoreError, match="exists, and is not replaced"):
+        world.run(Engine(), record=path)
+    assert inlet.closed
+    assert world.n_closed == 2  # decisions and commands
+    world.inlets = [inlet := Closes(10)]
+    with pytest.raises(SignalError, match="no luck"):
+        world.run(Mock(side_effect=SignalError("no luck")))
+    assert inlet.closed
+
+
+def test_a_stream_that_goes_while_it_is_connected_is_looked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SETTLE", 0.01)
+    world.inlets = [Inlet(then=lsl.StreamLost("gone")), Inlet(*[10] * 5000, uid="2")]
+    world.found = [SimpleNamespace(source_id="one", uid="2")]
+    summary = world.run(Engine(), duration=20.0, stop=lambda: "ok" in world.events())
+    assert summary.n_reconnects == 1
+    order = [what for what in world.events() if what in ("lost", "reconnected", "ok")]
+    assert order == ["lost", "reconnected", "ok"]
+
+
+def test_markers_that_begin_nothing_come_behind_the_decisions(world: World) -> None:
+    world.inlets = [Inlet(*[10] * 5000)]
+    world.markers = [("left", 1.0)]
+    engine = Engine()
+    world.run(engine, duration=20.0, stop=lambda: not world.markers)
+    assert engine.cues == []
+    assert world.sent[0].status is Status.OK
 
 
 def test_a_stream_that_flickers_does_not_fill_the_log() -> None:

@@ -20,6 +20,7 @@ from neurodecode.core.errors import ConfigError, NeurodecodeError, RecordingErro
 from neurodecode.online import lsl
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.lsl import find, library
+from neurodecode.online.lsl.inlets import slewed
 
 Start = Callable[..., subprocess.Popen[str]]
 OUTLETS = """
@@ -391,6 +392,17 @@ def test_a_name_with_both_quotes_cannot_be_looked_for() -> None:
     assert find.quoted("it's") == '"it\'s"'
     with pytest.raises(NeurodecodeError, match="both kinds of quotes"):
         find.quoted("'\"")
+
+
+def test_stamps_slide_to_a_new_clock_offset_and_no_sample_seems_to_be_missing() -> None:
+    offset, steps = 10.0, list[float]()
+    for _ in range(30):
+        steps.append(slewed(offset, 10.001) - offset)
+        offset += steps[-1]
+    assert max(steps) <= 50.001e-6
+    assert offset == pytest.approx(10.001, abs=1e-9)
+    assert slewed(10.001, 10.0) == pytest.approx(10.001 - 50e-6)
+    assert slewed(10.0, 70.0) == 70.0  # the other clock was set
 
 
 def test_a_decision_is_one_sample() -> None:

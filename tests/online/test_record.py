@@ -5,18 +5,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import pyxdf
 
 from neurodecode.core.errors import ConfigError, StoreError
-from neurodecode.online import record
+from neurodecode.online import lsl, record
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.lsl import facts_of
+from neurodecode.online.outputs import Outputs
 from neurodecode.online.record import Recorder, XdfFile
 from neurodecode.recordings.read import read_raw
 
@@ -64,6 +68,7 @@ def record_all(path: Path, *, fmt: str = "float32", say: Callable[[str], None] =
     recorder.decision(decision(START + 1.0))
     recorder.command("left_hand", START + 1.0)
     recorder.marker("right_hand", START + 2.0)
+    recorder.marker("neurodecode:freeze", START + 3.0)  # a note of the loop, and no event
     return recorder
 
 
@@ -99,7 +104,7 @@ def test_pyxdf_reads_every_stream(tmp_path: Path) -> None:
     decided = found["neurodecode"]["time_series"]
     assert decided.tolist() == [[0.25, 0.75, START + 0.99, START + 1.0, 0.0, 1.0]]
     assert found["neurodecode-commands"]["time_series"] == [["left_hand"]]
-    assert found["markers"]["time_series"] == [["right_hand"]]
+    assert found["markers"]["time_series"] == [["right_hand"], ["neurodecode:freeze"]]
 
 
 def test_offsets_and_boundaries_are_written_now_and_then(
@@ -201,7 +206,7 @@ def test_a_full_disk_ends_the_recording_and_nothing_else(
     assert not recorder.running
     assert said == [
         f"Recording stopped: {tmp_path / 'a.xdf'} cannot be written (No space left on device). "
-        f"What is in it by now can be read."
+        f"What is in it by now can be read. Make room, or record to another disk."
     ]
     size = (tmp_path / "a.xdf").stat().st_size
     if limit == 20:
@@ -234,6 +239,46 @@ def test_a_disk_that_hangs_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.M
     assert len(said) == 1
     recorder.close()
     assert len(said) == 1
+
+
+def test_a_bug_does_not_pass_for_a_recording(tmp_path: Path) -> None:
+    said = list[str]()
+    recorder = record_all(tmp_path / "a.xdf", say=said.append)
+    recorder.signal(np.zeros((3, 2)), np.zeros(2))  # of a channel too many
+    recorder._thread.join(20)
+    assert not recorder.running
+    recorder.close()
+    assert len(said) == 1
+    assert "met an error (ValueError: " in said[0]
+
+
+def test_a_stream_of_another_rate_ends_the_recording_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, let_go = list[tuple[str, str]](), threading.Event()
+    facts = facts_of(described())
+    engine = SimpleNamespace(classes=("a", "b"), hop=0.1, max_gap=0.001)
+    outlet = lambda **how: SimpleNamespace(xml=DECISIONS, close=lambda: None)  # noqa: E731
+    monkeypatch.setattr(lsl, "DecisionOutlet", outlet)
+    monkeypatch.setattr(lsl, "MarkerOutlet", outlet)
+    outputs = Outputs(
+        engine,  # type: ignore[arg-type]
+        facts,
+        model="",
+        publish=True,
+        record=tmp_path / "a.xdf",
+        event=lambda *words: events.append(words),
+    )
+    monkeypatch.setattr(XdfFile, "flush", lambda file: let_go.wait(20))
+    time.sleep(0.3)  # it hangs in a write now
+    begun = time.perf_counter()
+    outputs.change(replace(facts, sfreq=500.0))
+    outputs.change(replace(facts, sfreq=1000.0))
+    assert time.perf_counter() - begun < 1.0
+    assert [what for what, _ in events] == ["recording", "recording-stopped"]
+    assert outputs.recording == ""
+    let_go.set()
+    outputs.close()
 
 
 def test_a_file_is_never_written_over(tmp_path: Path) -> None:

@@ -112,3 +112,21 @@ def test_a_rule_for_a_decoder_that_decides_once_is_refused() -> None:
     rule = StopRule(name="fixed", bounds=(-1.0,), temperatures=(1.0,))
     with pytest.raises(ConfigError, match="spiking"):
         scorer_of(fitted("csp_lda"), rule)
+
+
+def test_a_part_that_cannot_be_trusted_is_the_one_answer_to_its_cue() -> None:
+    decoder = fitted("spiking_eegnet", time="window", n_steps=4)
+    rule = StopRule(name="fixed", bounds=(np.inf, -1.0, -1.0, -1.0), temperatures=(1.0,) * 4)
+    engine = LivePipeline(
+        ch_names=NAMES, classes=("a", "b"), sfreq=SFREQ, n_times=N_TIMES,
+        scorer=scorer_of(decoder, rule),
+    ).engine(SFREQ, cued=True)  # fmt: skip
+    x = 1e-5 * np.random.default_rng(2).standard_normal((N_CHANS, 4 * N_TIMES))
+    x[0, N_TIMES + 5] = np.nan  # in the first part of the second window
+    x[0, 2 * N_TIMES + 50] = np.nan  # after the third has been answered
+    for i in range(4):
+        engine.cue(i * N_TIMES / SFREQ)
+    said = engine.push(x, np.arange(4 * N_TIMES) / SFREQ, now=0.0)
+    words = [d.status.words for d in said]
+    assert words == ["ok", "bad-channels", "ok", "ok"]
+    assert engine.parts == {}

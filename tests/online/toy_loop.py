@@ -36,9 +36,7 @@ class Power:
         return self.window(x)
 
 
-def engine_for(
-    facts: lsl.StreamFacts, channels: tuple[str, ...], *, max_age: float, cued: bool = False
-) -> Engine:
+def engine_for(facts: lsl.StreamFacts, channels: tuple[str, ...], *, max_age: float) -> Engine:
     pipeline = LivePipeline(
         ch_names=channels,
         classes=("left", "right"),
@@ -49,7 +47,6 @@ def engine_for(
     return pipeline.engine(
         facts.sfreq,
         hop=HOP,
-        cued=cued,
         policy=Policy(accumulator=ACCUMULATORS.get("none")(), threshold=0.0, refractory=0.2),
         clock=lsl.clock,
         max_age=max_age,
@@ -64,7 +61,6 @@ def main() -> None:
     parser.add_argument("--max-age", type=float, default=0.3)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--file-limit", type=int, help="bytes that a file may have: a full disk")
-    parser.add_argument("--quiet", action="store_true", help="no line for each decision")
     parser.add_argument("--crash", type=int, default=0, help="engines that fail before one works")
     parser.add_argument("--wait", type=float, default=20.0)
     options = parser.parse_args()
@@ -89,7 +85,7 @@ def main() -> None:
         stall=0.2,
         lost_after=0.6,
         record=options.record,
-        every_decision=not options.quiet,
+        every_decision=True,
         model="toy",
     )
     try:

@@ -11,7 +11,6 @@ Steps, each with seconds of signal:
     late     measured, and sent when the step is over
     slow     sent in twice the time; what follows catches up
     jump     (signed) from here on stamps are that much later
-    away     the outlet is closed, and opened again under the same source id
 
 It says what it does as JSON lines: {"step", "begin", "end"}, on the clock of the stamps, and
 {"ready": true} when somebody listens. After the last step it goes on as it should, until stdin
@@ -37,33 +36,25 @@ class Toy:
         self.n_chunk = max(1, round(CHUNK * options.sfreq))
         self.rng = np.random.default_rng(0)
         self.n, self.shift = 0, 0.0
-        self.open()
+        names = options.channels.split(",")
+        self.outlet = lsl.SignalOutlet(
+            name=options.name,
+            source_id=options.source_id,
+            sfreq=options.sfreq,
+            ch_names=names,
+            ch_types=["eeg"] * len(names),
+            fmt=options.fmt,
+        )
+        self.n_chans = len(names)
         while not self.outlet.wait(0.2):
             pass
         say(ready=True)
         self.begun = lsl.clock()
 
-    def open(self) -> None:
-        names = self.options.channels.split(",")
-        self.outlet = lsl.SignalOutlet(
-            name=self.options.name,
-            source_id=self.options.source_id,
-            sfreq=self.options.sfreq,
-            ch_names=names,
-            ch_types=["eeg"] * len(names),
-            fmt=self.options.fmt,
-        )
-        self.n_chans = len(names)
-
     def step(self, what: str, seconds: float) -> None:
         begin = self.now()
         if what == "jump":
             self.shift += seconds
-        elif what == "away":
-            self.outlet.close()
-            time.sleep(seconds)
-            self.open()
-            self.n = round((lsl.clock() - self.begun) * self.options.sfreq)
         else:
             self.send(what, seconds)
         say(step=what, begin=begin, end=self.now())

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from neurodecode.show.calibrate import CLEAR, Screen, large
+from neurodecode.show.calibrate import CLEAR, CueScreen, large
 
 
 class Terminal(io.StringIO):
@@ -35,7 +35,7 @@ def test_words_are_large_and_fit_the_terminal() -> None:
 
 def test_a_cue_is_alone_on_the_screen_and_notes_come_in_the_pause() -> None:
     out = Terminal()
-    with Screen(out, ["Do this."]) as screen:
+    with CueScreen(out, ["Do this."]) as screen:
         screen.show("begin", "0 of 4")
         screen.show("fixation", "")
         screen.show("cue", "left_hand")
@@ -53,7 +53,7 @@ def test_a_cue_is_alone_on_the_screen_and_notes_come_in_the_pause() -> None:
 
 def test_without_a_terminal_there_is_a_line_for_each_cue() -> None:
     out = io.StringIO()
-    with Screen(out, ["Do this."]) as screen:
+    with CueScreen(out, ["Do this."]) as screen:
         screen.show("begin", "0 of 4")
         for scene, text in (("fixation", ""), ("cue", "feet"), ("pause", "0 of 4")):
             screen.show(scene, text)
@@ -64,7 +64,7 @@ def test_without_a_terminal_there_is_a_line_for_each_cue() -> None:
 
 def test_markers_of_others_need_no_screen() -> None:
     out = Terminal()
-    with Screen(out) as screen:
+    with CueScreen(out) as screen:
         screen.say("left_hand: 1 of 2.")
     assert out.getvalue() == "left_hand: 1 of 2.\n"
 
@@ -74,5 +74,5 @@ def test_a_person_is_asked(answer: str, agreed: bool, monkeypatch: pytest.Monkey
     given = Terminal(answer)
     monkeypatch.setattr("sys.stdin", given)
     out = Terminal()
-    assert Screen(out, ["Do this."]).agree("Calibrate?") == agreed
+    assert CueScreen(out, ["Do this."]).agree("Calibrate?") == agreed
     assert out.getvalue().endswith("Calibrate? [Y/n] ")

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,9 @@ print("as it was", termios.tcgetattr(0) == before, status)
 def test_a_view_that_is_killed_takes_the_loop_along(tmp_path: Path) -> None:
     """The loop hears the end of its input, having been told that somebody attends."""
     heard = tmp_path / "heard"
+    up = tmp_path / "up"
     body = f"""
+open({str(up)!r}, "w").close()
 text = sys.stdin.read()
 open({str(heard)!r}, "w").write(text)
 """
@@ -225,11 +228,18 @@ from neurodecode.show.online import show_online
 show_online({worker(body)!r}, title="toy")
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
-    time.sleep(1.0)
-    process.kill()
-    process.wait()
-    end = time.monotonic() + 5
-    while not (heard.exists() and heard.read_text()):
+    try:
+        until(up.exists)
+        time.sleep(0.2)  # it is told that somebody attends
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: heard.exists() and bool(heard.read_text()))
+    assert json.dumps(heard.read_text()) == '"attend\\n"'
+
+
+def until(there: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not there():
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert json.dumps(heard.read_text()) == '"attend\\n"'

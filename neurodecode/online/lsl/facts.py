@@ -108,6 +108,11 @@ def _names(stream: str, channels: Sequence[ElementTree.Element]) -> tuple[str, .
             f"The stream '{stream}' has more than one channel called {', '.join(repeated)}. Name "
             f"each channel once where the stream is made."
         )
+    return tidy_labels(labels)
+
+
+def tidy_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Names as recordings have them; where two would become one, both stay as they are."""
     tidy = [tidy_name(label) for label in labels]
     taken = Counter([*tidy, *labels])
     return tuple(

@@ -8,6 +8,7 @@ import numpy as np
 
 from neurodecode.core.errors import ConfigError, RecordingError
 from neurodecode.online.lsl.library import clock, load_lsl, session_id
+from neurodecode.recordings.xdf import likely_eeg
 
 FORMATS = ("undefined", "float32", "double64", "string", "int32", "int16", "int8", "int64")
 DTYPES = {
@@ -18,9 +19,7 @@ DTYPES = {
     "int8": np.int8,
     "int64": np.int64,
 }
-NOT_EEG = ("audio", "video", "gaze", "mocap", "acc", "gyro", "position", "emg", "ecg", "ppg")
 OTHERS = 1.0  # s that other streams than the first have to show up
-EEG_RATE = 100.0  # Hz; slower streams of numbers are motion, heart rate, battery, ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,12 +140,8 @@ def choose_signal(name: str | None = None, timeout: float = 5.0) -> Found:
 
 
 def _fitting(found: Sequence[Found], name: str | None) -> list[Found]:
-    """Streams that may be the EEG; the rule is that of XDF files."""
+    """Streams that may be the EEG."""
     regular = [stream for stream in found if stream.fmt in DTYPES and stream.sfreq > 0]
     if name is not None:
         return [stream for stream in regular if name in (stream.name, stream.source_id)]
-    return [stream for stream in regular if stream.kind.lower() == "eeg"] or [
-        stream
-        for stream in regular
-        if stream.sfreq >= EEG_RATE and not stream.kind.lower().startswith(NOT_EEG)
-    ]
+    return [regular[i] for i in likely_eeg([(stream.kind, stream.sfreq) for stream in regular])]

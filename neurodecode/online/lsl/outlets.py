@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.lsl.facts import VOLTAGES
 from neurodecode.online.lsl.library import load_lsl
+from neurodecode.recordings.xdf import COMMANDS
 
 SHORT = 10  # hundreds of decisions or markers that liblsl keeps for a consumer that is busy
 
@@ -77,9 +78,8 @@ class SignalOutlet:
 class MarkerOutlet:
     """Words for others to hear, each with its time; type "Markers"."""
 
-    def __init__(self, *, name: str = "neurodecode-commands", source_id: str) -> None:
+    def __init__(self, *, name: str = COMMANDS, source_id: str) -> None:
         info = _info(name, "Markers", source_id, 0.0, "string", ["marker"], [""], [""])
-        self.xml = str(info.as_xml())
         self._outlet = load_lsl().StreamOutlet(info, max_buffered=SHORT)
 
     def push(self, label: str, stamp: float) -> None:
