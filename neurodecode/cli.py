@@ -666,7 +666,7 @@ def online(
             max_age=max_age,
             record=record,
         )
-        show_calibration(live, calibration, finetune=finetune, as_json=as_json)
+        show_calibration(live, calibration, finetune=finetune, trials=trials, as_json=as_json)
         return
     options = LoopOptions(
         stream=stream,

@@ -59,7 +59,7 @@ def source_digest(model_module: str) -> str:
         for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.c")]
         if path.relative_to(PACKAGE).parts[0] not in SHOWS_ONLY | PARTS
     }
-    files |= _model_files(model_module.rpartition(".")[2], set())
+    files |= _with_imports("models", model_module.rpartition(".")[2], set())
     return _digest(files)
 
 
@@ -71,7 +71,7 @@ def cleaners_digest() -> str:
     """
     files = {path for path in (PACKAGE / "artifacts").rglob("*") if path.is_file()}
     for name in DENOISERS.names():
-        files |= _model_files(DENOISERS.find(name).module.rpartition(".")[2], set())
+        files |= _with_imports("models", DENOISERS.find(name).module.rpartition(".")[2], set())
     return _digest(path for path in files if path.suffix != ".pyc")
 
 
@@ -81,7 +81,8 @@ def live_digest() -> str:
 
     So an edit to it is another key for what was played as if live, and for nothing else.
     """
-    return _digest((PACKAGE / "online").rglob("*.py"))
+    accumulators = set((PACKAGE / "online" / "evidence").glob("*.py"))
+    return _digest(_with_imports("online", "pipeline", accumulators))
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -91,13 +92,14 @@ def _digest(files: Iterable[Path]) -> str:
     return sha.hexdigest()
 
 
-def _model_files(name: str, found: set[Path]) -> set[Path]:
-    """The file of a decoder and those of the decoders it imports."""
-    path = PACKAGE / "models" / f"{name}.py"
+def _with_imports(room: str, name: str, found: set[Path]) -> set[Path]:
+    """A file of a room and those of the same room that it imports, beside those found before."""
+    path = PACKAGE / room / f"{name}.py"
     if path.is_file() and path not in found:
         found.add(path)
-        for other in re.findall(r"neurodecode\.models\.(\w+)", path.read_text(encoding="utf-8")):
-            _model_files(other, found)
+        text = path.read_text(encoding="utf-8")
+        for other in re.findall(rf"neurodecode\.{room}\.(\w+)", text):
+            _with_imports(room, other, found)
     return found
 
 

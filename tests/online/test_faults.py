@@ -132,7 +132,7 @@ def assert_trustworthy(loop: Program, faults: Sequence[tuple[float, float]] = ()
 
 def test_what_a_source_does_wrong_is_said_and_never_called_valid(start: Start) -> None:
     steps = (
-        "run:0.5 zeros:0.1 run:0.5 nan:0.1 run:0.5 drop:0.1 run:0.5 late:0.6 run:0.5 slow:0.6 "
+        "run:1.5 zeros:0.1 run:0.5 nan:0.1 run:0.5 drop:0.1 run:0.5 late:0.6 run:0.5 slow:0.6 "
         "run:1 jump:0.3 run:0.5 jump:-0.3 run:0.5"
     )
     loop = start("toy_loop.py")
