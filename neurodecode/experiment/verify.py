@@ -18,9 +18,8 @@ from neurodecode.experiment.live import LiveRun
 from neurodecode.online.decision import Decision, Status
 from neurodecode.online.engine import Engine
 from neurodecode.online.lsl.facts import tidy_labels
-from neurodecode.online.outputs import NOTE
 from neurodecode.recordings.arrays import volts_in
-from neurodecode.recordings.xdf import as_recorded, channels_of, text
+from neurodecode.recordings.xdf import NOTE, as_recorded, channels_of, text
 
 SAME = 1e-6
 """Probabilities that differ by no more are the same."""

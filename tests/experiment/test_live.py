@@ -14,8 +14,8 @@ from neurodecode.experiment.verify import verify
 from neurodecode.online.decision import Decision
 from neurodecode.online.engine import Engine
 from neurodecode.online.lsl import StreamFacts, facts_of
-from neurodecode.online.outputs import NOTE
 from neurodecode.online.record import Recorder
+from neurodecode.recordings.xdf import NOTE
 from neurodecode.results.store import Run
 
 NAMES = ("C3", "Cz", "C4", "Fz", "Pz")
