@@ -10,7 +10,6 @@ from neurodecode.online import lsl
 from neurodecode.online.decision import Decision
 from neurodecode.online.engine import Engine
 from neurodecode.online.record import Recorder
-from neurodecode.recordings.xdf import NOTE as NOTE
 
 Array = NDArray[np.float64]
 Event = Callable[[str, str], None]
