@@ -117,8 +117,10 @@ def as_recorded(path: Path) -> list[Any]:
     Raises
     ------
     RecordingError
-        If it is not a whole XDF file.
+        If it is not there, or is not a whole XDF file.
     """
+    if not path.is_file():
+        raise RecordingError(f"There is no file {path}. Check the path.")
     return _load(path, synchronize_clocks=False, dejitter_timestamps=False)
 
 

@@ -18,11 +18,8 @@ def show_verified(found: Verified, path: Path, *, as_json: bool) -> int:
     words = f"{found.n_decisions} decisions of {path}, {found.n_valid} with probabilities"
     out = console()
     if found.same:
-        out.print(
-            f"{words}: decided again, all are the same, probabilities to "
-            f"{found.max_difference:.1g}.",
-            markup=False,
-        )
+        exact = f"to {found.max_difference:.1g}" if found.max_difference else "to the last bit"
+        out.print(f"{words}: decided again, all are the same, probabilities {exact}.", markup=False)
         return 0
     out.print(
         f"{words}: decided again, {found.n_missing} are missing, {found.n_other_status} have "
