@@ -138,7 +138,7 @@ def measure(
         latency = receive(session, "neurodecode", seconds)
     finally:
         for process in (loop, player):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
         said, _ = loop.communicate(timeout=30)
         player.wait(timeout=30)
     lines = [json.loads(line) for line in said.splitlines()]
@@ -234,7 +234,7 @@ def measure_peer(folder: Path, seconds: float) -> dict[str, Any]:
         latency = receive(session, "peer", seconds)
     finally:
         for process in (loop, player):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             process.wait(timeout=30)
     return {
         "case": "mne_lsl + csp_lda, 22 channels x 250 Hz, chunks of 5",

@@ -55,7 +55,7 @@ def main() -> None:
         if now - begun >= 60 * options.minutes / options.speed:
             break
     for process in (loop, player):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
     loop.communicate(timeout=60)
     player.wait(timeout=60)
     file.unlink(missing_ok=True)
