@@ -41,7 +41,7 @@ def main() -> None:
     )  # fmt: skip
     assert loop.stdout is not None
     for line in loop.stdout:  # until decisions come
-        if json.loads(line).get("status") == "ok":
+        if json.loads(line).get("status") in ("ok", "abstain"):
             break
     found, samples, begun = [], 0, time.monotonic()
     last = begun
