@@ -633,6 +633,9 @@ def online(
     (run,) = find_runs(runs, [name])
     given = {name for name, value in locals().items() if value not in (None, False)}
     _refuse_together(given)
+    for flag, value in {"--gap": gap, "--max-age": max_age, "--adapt": adapt}.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise ConfigError(f"{flag} {value:g} is no time. Give a positive number of seconds.")
     which: dict[str, Any] = {"model": model, "align": align, "clean": clean, "fold": fold}
     if calibrate is None and verify is None and not as_json:
         from neurodecode.show.online import child_command, show_online

@@ -1,6 +1,7 @@
 """A finished run as a live decoder: which one, with which steps, and how it decides."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,8 +24,11 @@ from neurodecode.online.pipeline import LivePipeline
 from neurodecode.online.serve import serve, write_line
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
+from neurodecode.results.summaries import LOWER_IS_BETTER
 from neurodecode.training import checkpoint
 from neurodecode.training.estimator import Decoder
+
+KEY = 6  # letters of a fold's key that may stand for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +89,7 @@ class LiveRun:
         adapt: float | None = None,
         max_gap: float | None = None,
         max_age: float = 1.0,
+        max_ahead: float = math.inf,
     ) -> Engine:
         """An engine for a stream of that rate, on the clock of LSL; see `LivePipeline.engine`."""
         pipeline, online = self.pipeline, self.online
@@ -98,6 +103,7 @@ class LiveRun:
             clock=lsl.clock,
             max_gap=max_gap,
             max_age=max_age,
+            max_ahead=max_ahead,
         )
 
     def waiting(self, engine: Engine) -> str:
@@ -149,7 +155,11 @@ def go_live(
                 f"The decoder was fitted to {who}, whom this stream plays: what it gets right is "
                 f"no score. Where the run has a fold without that person, give it with --fold.",
             )
-        engine = live.engine(facts.sfreq, cued=options.cued, adapt=adapt, max_age=max_age)
+        # The stamps of what is played faster leave the clock behind.
+        ahead = max_age if facts.playing.get("speed", "1") == "1" else math.inf
+        engine = live.engine(
+            facts.sfreq, cued=options.cued, adapt=adapt, max_age=max_age, max_ahead=ahead
+        )
         _tell("delay", live.waiting(engine))
         return engine
 
@@ -225,20 +235,26 @@ def open_live(
         epochs=choices["epochs"],
         rule=None if exit_rule is None else _exit_rule(run, row, exit_rule),
     )
+    online = _online(choices, sets)
+    policy_of(online, classes, duration=pipeline.n_times / pipeline.sfreq)  # refuses what cannot be
     return LiveRun(
         run=run,
         row=row,
         decoder=decoder,
         extra=extra,
         pipeline=pipeline,
-        online=_online(choices, sets),
+        online=online,
         score=scores.get(_named(row), float("nan")),
         seen=_seen(run, tested, row) | {(d, s) for d, s in meta.get("fitted_to", ())},
     )
 
 
 def _of_fold(run: Run, rows: list[ResultRow], fold: str) -> list[ResultRow]:
-    found = [row for row in rows if row.fold == fold or (fold and row.key.startswith(fold))]
+    """Rows of the fold of that name, or of the subject; or the one whose key begins so."""
+    found = [row for row in rows if row.fold in (fold, f"subject={fold}")]
+    by_key = [row for row in rows if len(fold) >= KEY and row.key.startswith(fold)]
+    if not found and len(by_key) == 1:
+        found = by_key
     if not found:
         raise UnknownName(f"fold of {run.id}", fold, {row.fold for row in rows})
     return found
@@ -273,7 +289,13 @@ def _matching(run: Run, rows: list[ResultRow], wanted: Mapping[str, str | None])
 
 def _best(rows: list[ResultRow], scores: Mapping[tuple[str, str, str], float]) -> ResultRow:
     """The row of the pipeline with the best mean score; the first where none was tested."""
-    return max(rows, key=lambda row: np.nan_to_num(scores.get(_named(row), 0.0), nan=0.0))
+
+    def goodness(row: ResultRow) -> float:
+        score = scores.get(_named(row), math.nan)
+        sign = -1.0 if row.metric in LOWER_IS_BETTER else 1.0
+        return sign * score if math.isfinite(score) else -math.inf
+
+    return max(rows, key=goodness)
 
 
 def _online(choices: Mapping[str, Any], sets: Iterable[str]) -> dict[str, Any]:

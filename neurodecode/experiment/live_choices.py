@@ -77,7 +77,10 @@ def make_live(choices: Tree, written: Mapping[str, Any]) -> None:
         _make_played(choices, written)
     else:
         _refuse_split(evaluation)
-    choices.setdefault("online", {})
+    online = choices.setdefault("online", {})
+    slides = choices.get("epochs", {}).get("slide") is True
+    if slides or BACKGROUND in (choices["data"].get("events") or ()):
+        online.setdefault("rest", BACKGROUND)
     preprocess = choices.setdefault("preprocess", {})
     if written.get("preprocess", {}).get("filter") == "zero-phase":
         raise ConfigError(
@@ -117,8 +120,6 @@ def _make_played(choices: Tree, written: Mapping[str, Any]) -> None:
                 f"evaluation.{name} is of alarms, and {PSEUDO_ONLINE} gives commands. Leave it "
                 f"out; online.threshold says when one is given."
             )
-    if choices.get("epochs", {}).get("slide") is True:
-        choices.setdefault("online", {}).setdefault("rest", BACKGROUND)
 
 
 def _refuse_split(evaluation: Mapping[str, Any]) -> None:

@@ -165,8 +165,8 @@ def _compare(
         n_decisions=len(status),
         n_valid=int(valid.sum()),
         n_missing=len(again) - len(found),
-        n_other_status=sum(int(d.status) != status[i] for i, d in found),
-        n_other_command=sum(d.command != command[i] for i, d in found),
+        n_other_status=sum(bool(d.status != status[i]) for i, d in found),
+        n_other_command=sum(bool(d.command != command[i]) for i, d in found),
         max_difference=max(differences, default=0.0),
     )
 

@@ -37,6 +37,8 @@ HELD = 5.0
 """No cleaner holds samples back for longer, s."""
 CLOCK_CHANGE = 3600.0
 """Stamps that jump by more tell of another clock, not of samples that were lost, s."""
+FAR = 60.0
+"""A cue that is told so long before its time is told by another clock, s."""
 MOST_REPAIRED = 0.25
 """Share of the channels that may be filled in from the others."""
 
@@ -98,6 +100,9 @@ class Engine:
         Time now, s, on the clock of the stamps.
     max_age
         A decision on samples older than that is stale, s.
+    max_ahead
+        Stamps that are more than that ahead of the clock are another clock's, and tell nothing of
+        an age, s; by default they may be, as those of what is played faster than real time are.
     max_gap
         Samples are missing where stamps are more than that away from where they should be, s; by
         default half a sample.
@@ -121,9 +126,10 @@ class Engine:
         adapt: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_age: float = 1.0,
+        max_ahead: float = math.inf,
         max_gap: float | None = None,
     ) -> None:
-        times = {"hop": hop, "max_age": max_age, "adapt": adapt}
+        times = {"hop": hop, "max_age": max_age, "adapt": adapt, "max_gap": max_gap}
         for name, value in times.items():
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(
@@ -134,7 +140,7 @@ class Engine:
         self.n_times, self.n_hop = n_times, max(1, round(hop * sfreq / scorer.hop)) * scorer.hop
         self.hop = self.n_hop / sfreq
         self.alignment, self.gain, self.reject, self.repair = alignment, gain, reject, repair
-        self.clock, self.max_age = clock, max_age
+        self.clock, self.max_age, self.max_ahead = clock, max_age, max_ahead
         self.max_gap = 0.5 / stream.sfreq if max_gap is None else max_gap
         self.factor, self.adapt = stream.factor, adapt
         self.cue_offset, self.late_cues = cue_offset, 0
@@ -227,7 +233,10 @@ class Engine:
         """
         if self.cue_offset is None:
             raise ConfigError("This engine decides every hop. Make it with cue_offset for cues.")
-        self.cues.append(stamp + self.cue_offset)
+        if stamp > self.last_stamp + FAR:
+            self.owed, self.late_cues = self.owed + 1, self.late_cues + 1
+        else:
+            self.cues.append(stamp + self.cue_offset)
 
     def quality(self) -> dict[str, str]:
         """Of each channel: "ok", or why it cannot be trusted now."""
@@ -273,7 +282,7 @@ class Engine:
                 self.ring.append(y[:, :n], times[:n])
                 y, times = y[:, n:], times[n:]
             if due is not None and self.ring.n >= due.stop:
-                if self.learns and self.cue_offset is None:
+                if self.learns and self.cue_offset is None and self.moments.n_hops:
                     self.moments.add(self.ring.window(due.stop, self.n_hop))
                 decision = self._decide(due, now)
                 self.schedule.done(answered=decision is not None)
@@ -349,7 +358,7 @@ class Engine:
         """Whether samples can be trusted; they themselves if so, mended; and bad channels."""
         if not due.full:
             return Status.GAP, None, ()
-        if age > self.max_age:
+        if not -self.max_ahead <= age <= self.max_age:
             return Status.STALE, None, ()
         x = self.ring.window(due.stop, due.stop - due.start)
         bad = self._faults(due.start, due.stop) > Fault.NONE
@@ -387,7 +396,8 @@ class Engine:
         Parts are whitened by what the windows before taught. Nothing can be said of the parts of
         the first window: it has to be whole.
         """
-        if self.alignment is not None and self.align_state.mean is None:
+        begun = due.begin == due.start or due.start in self.parts
+        if not begun or (self.alignment is not None and self.align_state.mean is None):
             return scorer.window(self._aligned(x, 1.0, mended=True))[0] if due.last else None
         part = self._whitened(x[:, due.begin - due.start :])
         proba, stops, self.parts[due.start] = scorer.part(part, self.parts.get(due.start))

@@ -96,6 +96,7 @@ class LivePipeline:
         adapt: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_age: float = 1.0,
+        max_ahead: float = math.inf,
         max_gap: float | None = None,
     ) -> Engine:
         """An engine for a stream.
@@ -113,7 +114,7 @@ class LivePipeline:
         adapt
             Time over which alignment and a bias of the classes follow the person, s; by default
             alignment does what it did when the decoder was evaluated, and there is no bias.
-        clock, max_age, max_gap
+        clock, max_age, max_ahead, max_gap
             See `Engine`.
 
         Raises
@@ -161,6 +162,7 @@ class LivePipeline:
             adapt=adapt,
             clock=clock,
             max_age=max_age,
+            max_ahead=max_ahead,
             max_gap=max_gap,
         )
 

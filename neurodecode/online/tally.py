@@ -153,7 +153,9 @@ class Tally:
                 text = f"Waiting for a window without a gap; {self.n_lost} samples are lost by now."
                 self.turn("gap", text, n_lost=self.n_lost)
         elif status is Status.STALE:
-            self.turn("stale", f"The signal comes {decision.latency:.1f} s late.")
+            late = decision.latency
+            ahead = f"Stamps are {-late:.1f} s ahead of this machine's clock: stamp by LSL's own."
+            self.turn("stale", ahead if late < 0 else f"The signal comes {late:.1f} s late.")
         elif status.words != self.state:
             why = {name: word for name, word in quality().items() if word != "ok"}
             words = ", ".join(f"{name} {why.get(name, 'too large')}" for name in decision.bad)

@@ -3,7 +3,7 @@
 ==============  ====================================================================================
 not finite      a sample is not a number; it is replaced by the one before it, so that filters live
 flat            the same value for 0.2 s: no electrode does that. All channels standing still at
-                once for 20 ms is an amplifier that sends nothing
+                once for 20 ms is an amplifier that sends nothing (of four channels or more)
 ==============  ====================================================================================
 
 A channel is trusted again when no window holds such a sample, and the filters have forgotten it.
@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 
 FLAT = 0.2  # s
 DEAD = 0.02  # s; at least three samples
+FEW = 4  # fewer channels than that may stand still by chance, where an amplifier counts coarsely:
+DEAD_FEW = 0.05  # s; at least eight samples, for two or three. One channel is flat or it is not
+FEWEST = (
+    4  # channels that do not stand still together by chance, where an amplifier counts coarsely
+)
 
 
 class Fault(IntEnum):
@@ -47,6 +52,8 @@ class Watch:
     def __init__(self, n_chans: int, sfreq: float, n_memory: int) -> None:
         self.n_flat = max(8, round(FLAT * sfreq))
         self.n_dead = max(3, round(DEAD * sfreq))
+        if n_chans < FEW:
+            self.n_dead = max(8, round((DEAD_FEW if n_chans > 1 else FLAT) * sfreq))
         self.n_chans, self.n_memory = n_chans, n_memory
         self.clear()
 

@@ -1,5 +1,7 @@
 """A run as a live decoder; and a session that can be had again from its recording."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,7 @@ def test_a_session_can_be_had_again_from_its_recording(
     said = record(live, tmp_path / "a.xdf", **how)
     found = verify(live, tmp_path / "a.xdf", **how)
     assert found.same, found
+    json.dumps(asdict(found))
     assert found.n_decisions == len(said)
     assert found.n_valid == sum(d.status.valid for d in said) > 2
     if not how:
@@ -148,6 +151,23 @@ def test_the_decoder_of_a_fold_has_not_seen_who_is_left_out(run: Run) -> None:
     assert not live.knows(facts())
 
 
+def test_a_number_is_a_subject_and_no_beginning_of_a_key(run: Run) -> None:
+    assert {open_live(run, fold=str(i)).row.fold for i in (1, 2, 3)} == {
+        "subject=1", "subject=2", "subject=3",
+    }  # fmt: skip
+    row = run.rows()[-1]
+    assert open_live(run, fold=row.key[:12]).row.key == row.key
+
+
+def test_where_less_is_better_the_least_goes_live(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = open_live(run)
+    monkeypatch.setattr("neurodecode.experiment.live.LOWER_IS_BETTER", {"balanced_accuracy"})
+    worst = open_live(run)
+    assert worst.score < best.score
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -167,8 +187,9 @@ def test_how_it_decides_can_be_chosen_and_nothing_else(run: Run) -> None:
     assert live.engine(SFREQ).hop == pytest.approx(0.25)
     with pytest.raises(ConfigError, match="only how it decides"):
         open_live(run, sets=["train.lr=1"])
-    with pytest.raises(ConfigError):
-        open_live(run, sets=["online.threshold=2"])
+    for wrong in ("online.threshold=2", "online.rest=nothing"):
+        with pytest.raises(ConfigError):
+            open_live(run, sets=[wrong])
 
 
 def test_rules_to_stop_by_must_have_been_found(run: Run) -> None:

@@ -412,3 +412,28 @@ def test_adapting_takes_the_preference_for_a_class_off() -> None:
     said = valid(play(pipeline(scorer=Prefers()).engine(SFREQ, adapt=2.0), RAW.get_data(), 10))
     assert said[0].proba[0] > 0.75
     assert said[-1].proba[0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_stamps_of_another_clock_are_not_taken_for_new_samples() -> None:
+    x = RAW.get_data()
+    stamps = 1e9 + np.arange(x.shape[1]) / SFREQ
+    said = pipeline().engine(SFREQ, max_ahead=1.0).push(x, stamps, now=500.0)
+    assert {d.status for d in said} == {Status.GAP, Status.STALE}
+    said = pipeline().engine(SFREQ).push(x, stamps, now=500.0)  # played in fast motion
+    assert valid(said)
+
+
+def test_hops_may_be_longer_than_windows() -> None:
+    said = play(pipeline(align="euclidean:causal").engine(SFREQ, hop=4.0), RAW.get_data(), 10)
+    assert len(valid(said)) == 5
+
+
+def test_a_cue_of_another_clock_is_answered_with_a_gap() -> None:
+    engine = pipeline().engine(SFREQ, cued=True)
+    x = RAW.get_data()
+    stamps = np.arange(x.shape[1]) / SFREQ
+    engine.push(x[:, :1000], stamps[:1000], now=0.0)
+    engine.cue(1e9)
+    said = engine.push(x[:, 1000:], stamps[1000:], now=0.0)
+    assert [d.status for d in said] == [Status.GAP]
+    assert engine.cues == []

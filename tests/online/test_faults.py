@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 SFREQ = 500.0  # Hz, as in toy_outlet.py
 WINDOW = 0.2  # s, as in toy_loop.py
 MAX_AGE = 0.3  # s
-DEAD = 0.02  # s that channels may stand still before they count as dead
+DEAD = 0.05  # s that three channels may stand still before they count as dead
 SLACK = 0.05  # s that the machine may be busy elsewhere, between asking the time and answering
 Line = dict[str, Any]
 

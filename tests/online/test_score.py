@@ -130,3 +130,19 @@ def test_a_part_that_cannot_be_trusted_is_the_one_answer_to_its_cue() -> None:
     words = [d.status.words for d in said]
     assert words == ["ok", "bad-channels", "ok", "ok"]
     assert engine.parts == {}
+
+
+def test_cues_that_overlap_are_each_answered_from_their_own_window() -> None:
+    decoder = fitted("spiking_eegnet", time="window", n_steps=4)
+    rule = StopRule(name="fixed", bounds=(-1.0,) * 4, temperatures=(1.0,) * 4)
+    engine = LivePipeline(
+        ch_names=NAMES, classes=("a", "b"), sfreq=SFREQ, n_times=N_TIMES, align="euclidean:causal",
+        scorer=scorer_of(decoder, rule),
+    ).engine(SFREQ, cued=True)  # fmt: skip
+    for cue in (0.0, 0.5, 1.5):
+        engine.cue(cue)
+    x = 1e-5 * np.random.default_rng(2).standard_normal((N_CHANS, 4 * N_TIMES))
+    said = engine.push(x, np.arange(4 * N_TIMES) / SFREQ, now=0.0)
+    # The first has to be whole, and the second began before anything was known to align it to.
+    assert [d.sample for d in said] == [63, 95, 96 + 15]
+    assert engine.parts == {}

@@ -9,11 +9,11 @@ SFREQ = 100.0
 
 
 def signal(n: int = 300) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((3, n))
+    return np.random.default_rng(0).standard_normal((4, n))
 
 
 def faults(x: np.ndarray, chunk: int) -> np.ndarray:
-    watch = Watch(3, SFREQ, 10_000)
+    watch = Watch(4, SFREQ, 10_000)
     for i in range(0, x.shape[1], chunk):
         watch.step(x[:, i : i + chunk])
     return np.stack([watch.between(i, i + 1) for i in range(x.shape[1])], axis=1)
@@ -27,7 +27,7 @@ def test_what_is_not_a_number_is_found_and_held(chunk: int) -> None:
     assert (found[1, 50:60] == Fault.NOT_FINITE).all()
     assert not found[:, :50].any()
     assert not found[[0, 2]].any()
-    watch = Watch(3, SFREQ, 1000)
+    watch = Watch(4, SFREQ, 1000)
     mended = np.concatenate([watch.step(x[:, i : i + chunk]) for i in range(0, 300, chunk)], axis=1)
     assert (mended[1, 50:60] == x[1, 49]).all()
     assert np.isfinite(mended).all()
@@ -60,8 +60,14 @@ def test_a_value_that_comes_twice_is_no_fault() -> None:
 
 
 def test_what_is_long_ago_is_forgotten() -> None:
-    watch, x = Watch(3, SFREQ, 50), signal()
+    watch, x = Watch(4, SFREQ, 50), signal()
     x[0, 10] = np.nan
     for i in range(0, 300, 10):
         watch.step(x[:, i : i + 10])
     assert watch.faults == []
+
+
+def test_a_single_coarse_channel_that_repeats_a_value_is_alive() -> None:
+    watch = Watch(1, SFREQ, 10_000)
+    watch.step(np.repeat(np.arange(100.0), 4)[None])
+    assert not watch.between(0, 400).any()
