@@ -3,7 +3,7 @@
 ==============  ====================================================================================
 not finite      a sample is not a number; it is replaced by the one before it, so that filters live
 flat            the same value for 0.2 s: no electrode does that. All channels standing still at
-                once for 20 ms is an amplifier that sends nothing (of four channels or more)
+                once for 20 ms (of two or three channels, 50 ms) is an amplifier that sends nothing
 ==============  ====================================================================================
 
 A channel is trusted again when no window holds such a sample, and the filters have forgotten it.
@@ -18,9 +18,6 @@ FLAT = 0.2  # s
 DEAD = 0.02  # s; at least three samples
 FEW = 4  # fewer channels than that may stand still by chance, where an amplifier counts coarsely:
 DEAD_FEW = 0.05  # s; at least eight samples, for two or three. One channel is flat or it is not
-FEWEST = (
-    4  # channels that do not stand still together by chance, where an amplifier counts coarsely
-)
 
 
 class Fault(IntEnum):
