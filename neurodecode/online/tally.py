@@ -80,6 +80,9 @@ class Summary:
         return "; ".join(parts)
 
 
+MANY_GAPS = 5  # from which on they may be the stamps' and not the signal's
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Tally:
     """Counts decisions and says what changes.
@@ -151,6 +154,8 @@ class Tally:
         elif status is Status.GAP:
             if self.state not in BEGINNINGS or self.n_gaps > self._gaps:
                 text = f"Waiting for a window without a gap; {self.n_lost} samples are lost by now."
+                if self.n_gaps >= MANY_GAPS:
+                    text += " Where stamps only jitter, say by how much: --gap SECONDS."
                 self.turn("gap", text, n_lost=self.n_lost)
         elif status is Status.STALE:
             late = decision.latency
