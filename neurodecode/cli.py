@@ -567,7 +567,10 @@ def replay(
 
 @app.command()
 def online(
-    name: Annotated[str, typer.Argument(metavar="RUN", help="A run of `fit --online-ready`.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Of `fit --online-ready`; by default the newest."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Decoder; by default the best.")] = None,
     align: Annotated[str | None, typer.Option(help="Its alignment.")] = None,
     clean: Annotated[str | None, typer.Option(help="Its cleaning.")] = None,
@@ -628,9 +631,9 @@ def online(
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout.")] = False,
 ) -> None:
     """Decode a live LSL stream with a fitted decoder: decisions out, with measured latency."""
-    from neurodecode.show.tables import find_runs
+    from neurodecode.show.tables import find_runs, newest_live_run
 
-    (run,) = find_runs(runs, [name])
+    run = newest_live_run(runs) if name is None else find_runs(runs, [name])[0]
     given = {name for name, value in locals().items() if value not in (None, False)}
     _refuse_together(given)
     for flag, value in {"--gap": gap, "--max-age": max_age, "--adapt": adapt}.items():

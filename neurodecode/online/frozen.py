@@ -1,4 +1,4 @@
-"""A net as one recorded graph, which leaves Python out: about half the time for a single window.
+"""A net as one recorded graph, which leaves Python out: less time for a single window.
 
 A recording of what a net does with one window is only as good as the net is the same for every
 window. So it is compared with the net on others before it is used, and where it differs, or cannot
@@ -36,7 +36,7 @@ def frozen(net: nn.Module, shape: tuple[int, ...]) -> Ask:
     windows = [torch.randn(shape, generator=draw).to(on) for _ in range(1 + N_CHECKS)]
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            # torch means to replace it by compilers, which take half a minute for each net.
+            # torch means to replace it by compilers, which take seconds to minutes for each net.
             warnings.simplefilter("ignore")
             traced = torch.jit.trace(net, windows[0], check_trace=False)  # type: ignore[no-untyped-call]
             graph: Ask = torch.jit.freeze(traced)

@@ -50,6 +50,23 @@ def find_runs(runs: Path, names: Sequence[str]) -> list[Run]:
     return found
 
 
+def newest_live_run(runs: Path) -> Run:
+    """The newest run whose decoders are made for use live.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    for run in reversed(Store(runs).runs()):
+        if run.meta().get("online_ready"):
+            return run
+    raise StoreError(
+        f"No run in {runs} is made for use live. Make one with `neurodecode fit --paradigm mi "
+        f"--online-ready`, or name another folder with --runs."
+    )
+
+
 def show_runs(runs: Sequence[Run], *, as_json: bool = False, **how: Any) -> None:
     """Print the table of each run, as `show_run` does; as JSON one document, a list of several."""
     from neurodecode.show.calibrate import calibrated_document, is_calibrated, show_calibrated

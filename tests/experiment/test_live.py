@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodecode.core.errors import ConfigError, RecordingError, UnknownName
+from neurodecode.core.errors import ConfigError, RecordingError, StoreError, UnknownName
 from neurodecode.experiment.choices import resolve
 from neurodecode.experiment.fit import fit
 from neurodecode.experiment.live import LiveRun, open_live
@@ -19,6 +19,7 @@ from neurodecode.online.lsl import StreamFacts, facts_of
 from neurodecode.online.record import Recorder
 from neurodecode.recordings.xdf import NOTE
 from neurodecode.results.store import Run
+from neurodecode.show.tables import newest_live_run
 
 NAMES = ("C3", "Cz", "C4", "Fz", "Pz")
 SFREQ = 64.0
@@ -200,3 +201,10 @@ def test_rules_to_stop_by_must_have_been_found(run: Run) -> None:
 def test_a_run_that_sees_the_future_is_refused(card: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--online-ready"):
         open_live(fitted(card, tmp_path, models=["csp_lda"], **{"evaluation.align": ["none"]}))
+
+
+def test_the_newest_run_for_live_use_is_taken(run: Run, card: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="--online-ready"):
+        newest_live_run(tmp_path)
+    fitted(card, run.path.parent, models=["csp_lda"], **{"evaluation.align": ["none"]})  # newer
+    assert newest_live_run(run.path.parent) == run
