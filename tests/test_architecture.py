@@ -15,7 +15,7 @@ ROOMS = (  # a room may import the rooms before it, and no other
     "experiment", "show", "cli",
 )  # fmt: skip
 HOMES = {  # a heavy library is imported in its own rooms, and nowhere else
-    "mne": {"recordings", "preprocess", "artifacts", "epochs", "models", "explain"},
+    "mne": {"recordings", "preprocess", "artifacts", "epochs", "models", "explain", "show"},
     "torch": {
         "nn",
         "models",
@@ -36,6 +36,9 @@ HOMES = {  # a heavy library is imported in its own rooms, and nowhere else
     "edfio": {"recordings"},
     "nir": {"export"},
     "pylsl": {"online"},
+    "captum": {"explain"},
+    "altair": {"show"},
+    "vl_convert": {"show"},
     "streamlit": set[str](),
 }
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

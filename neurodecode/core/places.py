@@ -1,4 +1,4 @@
-"""Where the package finds what is not code: dataset cards and pipeline files."""
+"""Where the package finds what lies beside it: dataset cards, pipeline files and pages."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,8 +6,8 @@ from typing import Literal
 PACKAGE = Path(__file__).parents[1]
 
 
-def shared_folder(name: Literal["datasets", "pipelines"]) -> Path:
-    """Folder of cards or pipelines: beside the package in a source tree, inside it in a wheel."""
+def shared_folder(name: Literal["datasets", "pipelines", "dashboards"]) -> Path:
+    """Folder of cards, pipelines or pages: beside the package in a source tree, inside it in a wheel."""
     inside = PACKAGE / f"_{name}"
     return inside if inside.is_dir() else PACKAGE.parent / name
 

@@ -1,0 +1,207 @@
+"""Maps of a run, one file per fold, and what can be asked of them.
+
+``runs/<id>/explain/<key>.safetensors`` holds the maps of the fold `key`: a tensor for each method
+and kind, named "METHOD/KIND", (n_classes, ...); its metadata says what the axes are, what each
+method's values mean, and how the maps fared in their checks. ``explain/summary.json`` holds the
+verdict on each method and decoder over all folds.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from neurodecode.core.errors import StoreError
+from neurodecode.results.store import Run, writing
+
+logger = logging.getLogger(__name__)
+
+MAPS = "neurodecode.maps"
+AXES = {"chan": "ch_names", "time": "times", "freq": "freqs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldMaps:
+    """All maps of one fold.
+
+    Attributes
+    ----------
+    facts
+        What the file's metadata says: key, model, align, clean, fold, subject, session, seed,
+        score, classes, ch_names, positions (n_chans, 3; m, or null), times (s), freqs (Hz), code
+        (digest of what made it), methods (name to unit, signed, facts, seconds) and checks (name
+        of the method to the numbers of each check).
+    tensors
+        By "METHOD/KIND".
+    """
+
+    facts: dict[str, Any]
+    tensors: dict[str, NDArray[np.float32]]
+
+    @property
+    def pipeline(self) -> tuple[str, str, str]:
+        """(model, align, clean)."""
+        return self.facts["model"], self.facts["align"], self.facts["clean"]
+
+    def get(self, method: str, kind: str) -> NDArray[np.float32] | None:
+        """A map, (n_classes, ...); None where the fold has none."""
+        return self.tensors.get(f"{method}/{kind}")
+
+
+def maps_file(run: Run, key: str) -> Path:
+    """Where the maps of a fold are, or will be."""
+    return run.path / "explain" / f"{key}.safetensors"
+
+
+def write_maps(run: Run, maps: FoldMaps) -> None:
+    """Keep the maps of a fold."""
+    tensors = {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in maps.tensors.items()}
+    with writing(maps_file(run, maps.facts["key"])) as file:
+        save_file(tensors, file, metadata={MAPS: json.dumps(maps.facts)})
+
+
+def read_maps(run: Run, key: str) -> FoldMaps | None:
+    """The maps of a fold; None if there are none, or the file cannot be read, which is said."""
+    path = maps_file(run, key)
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads(file.metadata()[MAPS])
+            return FoldMaps(facts=facts, tensors={k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118  # not a dict
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        logger.warning("%s cannot be read (%s); that fold will be explained again", path, error)
+        return None
+
+
+def read_all_maps(run: Run) -> list[FoldMaps]:
+    """The maps of every explained fold, in the order of the run's plan."""
+    found = [read_maps(run, key) for key in run.meta().get("folds", [])]
+    return [maps for maps in found if maps is not None]
+
+
+def data_file(run: Run, subject: str) -> Path:
+    """Where the maps of a subject's recordings themselves are, or will be."""
+    return maps_file(run, f"data-{subject}")
+
+
+def read_data_maps(run: Run) -> list[FoldMaps]:
+    """Maps of the recordings themselves, one for each subject: no decoder is in them."""
+    keys = sorted(path.stem for path in (run.path / "explain").glob("data-*.safetensors"))
+    found = [read_maps(run, key) for key in keys]
+    return [maps for maps in found if maps is not None]
+
+
+def summary_file(run: Run) -> Path:
+    """Where the verdicts are, or will be."""
+    return run.path / "explain" / "summary.json"
+
+
+def read_summary(run: Run) -> dict[str, Any]:
+    """Verdicts of a run.
+
+    Raises
+    ------
+    StoreError
+        If the run has not been explained, or the file cannot be read.
+    """
+    try:
+        summary = json.loads(summary_file(run).read_text("utf-8"))
+        if not isinstance(summary, dict):
+            raise ValueError("it holds no table")
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{run.id} has no maps yet ({getattr(error, 'strerror', None) or error}). Give "
+            f"`neurodecode explain {run.id}`."
+        ) from error
+    return summary
+
+
+def shares(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Share of each place in the magnitude of each class's map, same shape.
+
+    They sum to 1 over all axes but the first; a map that is zero throughout stays so.
+    """
+    size = np.abs(np.asarray(values, dtype=np.float64))
+    total = size.sum(axis=tuple(range(1, size.ndim)), keepdims=True)
+    return np.asarray(size / np.where(total > 0, total, 1))
+
+
+def mean_maps(
+    folds: Sequence[FoldMaps], method: str, kind: str, *, as_shares: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Mean of a map over folds, its standard deviation over them, and how many have it.
+
+    Folds of one subject (several seeds or sessions) are averaged first, so that a subject with
+    more of them counts once.
+
+    Returns
+    -------
+    mean, sd
+        (n_classes, ...) each; `sd` is NaN where there is a single subject.
+    n
+        Subjects, or folds where these hold several.
+    """
+    own: dict[str, list[NDArray[np.float64]]] = {}
+    for fold in folds:
+        values = fold.get(method, kind)
+        if values is not None:
+            unit = fold.facts["subject"] if fold.facts["subject"] != "*" else fold.facts["fold"]
+            own.setdefault(str(unit), []).append(
+                shares(values) if as_shares else np.asarray(values, dtype=np.float64)
+            )
+    if not own:
+        raise StoreError(f"No fold has a map '{kind}' by {method}.")
+    units = np.stack([_nanmean(np.stack(several)) for several in own.values()])
+    n = len(units)
+    mean = _nanmean(units)
+    known = np.isfinite(units).sum(axis=0)
+    spread = np.sqrt(np.nansum((units - mean) ** 2, axis=0) / np.where(known > 1, known - 1, 1))
+    return mean, np.where(known > 1, spread, np.nan), n
+
+
+def _nanmean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = np.isfinite(values).sum(axis=0)
+    return np.asarray(np.where(known > 0, np.nansum(values, axis=0) / np.maximum(known, 1), np.nan))
+
+
+def methods_of(folds: Iterable[FoldMaps]) -> dict[str, dict[str, Any]]:
+    """Every method that some of these folds have, with what its values mean."""
+    found: dict[str, dict[str, Any]] = {}
+    for fold in folds:
+        for name, about in fold.facts["methods"].items():
+            found.setdefault(name, about)
+    return found
+
+
+def kinds_of(folds: Iterable[FoldMaps], method: str) -> list[str]:
+    """Kinds of map that a method has in these folds."""
+    found = dict.fromkeys(
+        name.partition("/")[2]
+        for fold in folds
+        for name in fold.tensors
+        if name.startswith(f"{method}/")
+    )
+    return list(found)
+
+
+def verdict_table(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """One line per decoder and method: verdict, and the figure of each check.
+
+    Columns: model, align, clean, method, verdict ("holds", "fails", "unchecked"), reasons (text)
+    and a column for each check that was made.
+    """
+    lines = []
+    for entry in summary.get("methods", []):
+        checks = {name: check.get("value") for name, check in entry.get("checks", {}).items()}
+        named = {k: entry[k] for k in ("model", "align", "clean", "method", "verdict")}
+        lines.append({**named, "reasons": "; ".join(entry.get("reasons", [])), **checks})
+    return pd.DataFrame(lines)
