@@ -60,6 +60,7 @@ class Kind(StrEnum):
     encoders = "encoders"
     mixers = "mixers"
     accumulators = "accumulators"
+    explainers = "explainers"
     backbones = "backbones"
     datasets = "datasets"
     paradigms = "paradigms"
@@ -399,6 +400,52 @@ def energy(
     show_energy(document, layers=layers, as_json=as_json)
 
 
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run, as `results` takes it.")],
+    method: Annotated[
+        str | None, typer.Option(help="See `neurodecode list explainers`; by default all.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Decoders of the run; by default all.")] = None,
+    windows: Annotated[int, typer.Option(min=2, help="Test windows of a fold to look at.")] = 64,
+    folds: Annotated[int | None, typer.Option(min=1, help="Folds; by default all.")] = None,
+    shuffled: Annotated[
+        int, typer.Option(min=0, help="Folds fitted to shuffled labels, to compare with.")
+    ] = 3,
+    artifacts: Annotated[
+        str, typer.Option(help="Cleaner that finds artifacts, such as ica:own, or none.")
+    ] = "ica:own",
+    again: Annotated[bool, typer.Option("--again", help="Make again what is kept.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core.")
+    ] = None,
+    runs: RunsDir = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Map what fitted decoders read, and check whether the maps are to be believed."""
+    from neurodecode.experiment.explain import explain_run
+    from neurodecode.show.explain import show_explained
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.tables import find_runs
+
+    (run,) = find_runs(runs, [name])
+    with Progress() as progress:
+        summary = explain_run(
+            run,
+            methods=_words("--method", method),
+            models=_words("--model", model),
+            n_windows=windows,
+            n_folds=folds,
+            n_shuffled=shuffled,
+            cleaner=artifacts,
+            again=again,
+            n_workers=jobs,
+            report=progress.read,
+            on_done=progress.step,
+        )
+    show_explained(summary, as_json=as_json)
+
+
 @app.command(name="exit")
 def exit_(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run, as `results` takes it.")],
@@ -705,6 +752,58 @@ def _refuse_together(given: set[str]) -> None:
     for name, other in needs.items():
         if name in given and other not in given:
             raise ConfigError(f"{flag(name)} belongs to {flag(other)}. Give {flag(other)} too.")
+
+
+@app.command()
+def dashboard(
+    runs: Annotated[Path, typer.Argument(metavar="[RUNS]", help="Folder of runs.")] = RUNS,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="By default 8501, or the next free one.")
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Show a demonstration on simulated people, made once.")
+    ] = False,
+) -> None:
+    """Show runs in a browser, on this machine only; without any, a demonstration."""
+    from neurodecode.show.dashboard import has_runs, serve_dashboard
+
+    demonstration = demo or not has_runs(runs)
+    if demonstration:
+        from neurodecode.experiment.demonstration import demonstrate
+        from neurodecode.show.progress import Progress
+
+        with Progress() as progress:
+            runs = demonstrate(
+                report=progress.read,
+                on_plan=progress.plan,
+                on_done=progress.done,
+                on_step=progress.step,
+            )
+    serve_dashboard(runs, port=port, demonstration=demonstration)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run, as `results` takes it.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Page to write, such as run.html.")],
+    runs: RunsDir = RUNS,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a page that is there.")
+    ] = False,
+) -> None:
+    """Put a run's figures into one page of HTML that opens without a network."""
+    from neurodecode.experiment.outputs import check_outputs
+    from neurodecode.show.page import check_name
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.report import write_report
+    from neurodecode.show.tables import find_runs
+
+    (run,) = find_runs(runs, [name])
+    check_name(out)
+    check_outputs({"The report": out}, inputs=(), overwrite=overwrite)
+    with Progress() as progress:
+        write_report(run, out, report=progress.step)
+    typer.echo(f"Report: {out}")
 
 
 @app.command()

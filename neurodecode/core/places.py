@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def shared_folder(name: Literal["datasets", "pipelines", "dashboards"]) -> Path:
-    """Folder of cards, pipelines or pages: beside the package in a source tree, inside it in a wheel."""
+    """Folder of cards, pipelines or pages: beside the package, or inside it in a wheel."""
     inside = PACKAGE / f"_{name}"
     return inside if inside.is_dir() else PACKAGE.parent / name
 

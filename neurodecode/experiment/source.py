@@ -1,6 +1,7 @@
 """The windows of a finished run, read again as its decoders were given them."""
 
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
 from neurodecode.evaluation.runner import aligned_windows
 from neurodecode.evaluation.splits import Fold, make_folds
-from neurodecode.experiment.choices import resolve
+from neurodecode.experiment.choices import Tree, resolve
 from neurodecode.experiment.data import Report, load_data
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
@@ -43,6 +44,11 @@ class Source:
         self._folds: dict[str, Fold] = {}
         self._own: dict[str, NDArray[np.float32]] = {}
         self._last: tuple[tuple[str, str, str], Sides] | None = None
+
+    @cached_property
+    def choices(self) -> Tree:
+        """What the run was asked for, resolved."""
+        return resolve("mi", pipeline=self.run.path / "config.toml")
 
     @property
     def epochs(self) -> EpochSet:
@@ -87,7 +93,7 @@ class Source:
     def _read(self) -> tuple[EpochSet, Continuous | None]:
         if self._data is not None:
             return self._data
-        choices = resolve("mi", pipeline=self.run.path / "config.toml")
+        choices = self.choices
         data = load_data(choices, report=self.report)
         if data[0].digest() != self.run.meta().get("data"):
             raise StoreError(

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from scipy import stats
 
 from neurodecode.core.errors import StoreError
 from neurodecode.results.store import Run, writing
@@ -205,3 +206,88 @@ def verdict_table(summary: Mapping[str, Any]) -> pd.DataFrame:
         named = {k: entry[k] for k in ("model", "align", "clean", "method", "verdict")}
         lines.append({**named, "reasons": "; ".join(entry.get("reasons", [])), **checks})
     return pd.DataFrame(lines)
+
+
+def choose_folds(
+    folds: Iterable[FoldMaps], pipeline: tuple[str, str, str], subject: str | None = None
+) -> list[FoldMaps]:
+    """Folds of one decoder, alignment and cleaner; of one test subject if one is named."""
+    return [
+        fold
+        for fold in folds
+        if fold.pipeline == pipeline and subject in (None, fold.facts["subject"])
+    ]
+
+
+def map_table(
+    folds: Sequence[FoldMaps], method: str, kind: str, *, as_shares: bool = False
+) -> pd.DataFrame:
+    """A map in long form, a line for each place and class, mean over subjects.
+
+    Columns: class, a column for each axis of the kind ("chan", "time" in s, "freq" in Hz; the
+    second of two alike is "other_chan", "other_time"), mean, sd (over subjects), low and high (95 %
+    Student's t interval of the mean) and n (subjects).
+
+    Raises
+    ------
+    StoreError
+        If no fold has it.
+    """
+    mean, sd, n = mean_maps(folds, method, kind, as_shares=as_shares)
+    first = next(fold.facts for fold in folds if fold.get(method, kind) is not None)
+    words = kind.split("_")
+    names = [f"other_{w}" if w in words[:i] else w for i, w in enumerate(words)]
+    places = [first["classes"], *(first[AXES[word]] for word in words)]
+    index = pd.MultiIndex.from_product(places, names=["class", *names])
+    table = pd.DataFrame({"mean": mean.ravel(), "sd": sd.ravel()}, index=index).reset_index()
+    half = stats.t.ppf(0.975, n - 1) / np.sqrt(n) if n > 1 else np.nan
+    table["low"] = table["mean"] - half * table["sd"]
+    table["high"] = table["mean"] + half * table["sd"]
+    return table.assign(n=n)
+
+
+def verdict_of(
+    summary: Mapping[str, Any], pipeline: tuple[str, str, str], method: str
+) -> dict[str, Any] | None:
+    """What the summary says of a method and decoder; None if it says nothing."""
+    return next(
+        (entry for entry in of_pipeline(summary, "methods", pipeline) if entry["method"] == method),
+        None,
+    )
+
+
+def of_pipeline(
+    summary: Mapping[str, Any], part: str, pipeline: tuple[str, str, str]
+) -> list[dict[str, Any]]:
+    """Entries of a part of the summary ("methods", "curves", ...) that are of one decoder."""
+    return [
+        entry
+        for entry in summary.get(part, [])
+        if (entry["model"], entry["align"], entry["clean"]) == pipeline
+    ]
+
+
+def truth_words(truth: Mapping[str, Any] | None) -> str:
+    """How maps of simulated recordings fared against what was put in, in words; "" if unknown."""
+    if not truth or not truth.get("n"):
+        return ""
+    n = int(truth["n"])
+    words = []
+    if truth.get("chan_hits") is not None:
+        mass = _against(truth, "chan")
+        words.append(
+            f"largest within one electrode of a true source in {round(n * truth['chan_hits'])} "
+            f"of {n} people{mass}"
+        )
+    if truth.get("band_hits") is not None:
+        mass = _against(truth, "band")
+        words.append(f"and in a true band in {round(n * truth['band_hits'])} of {n}{mass}")
+    return f"Simulated, so the truth is known: {', '.join(words)}." if words else ""
+
+
+def _against(truth: Mapping[str, Any], what: str) -> str:
+    """What part of the map lies there, and of a flat one; "" if unknown."""
+    mass, expected = truth.get(f"{what}_mass"), truth.get(f"{what}_expected")
+    if mass is None or expected is None:
+        return ""
+    return f" ({100 * mass:.0f} % of the map is there, {100 * expected:.0f} % of a flat one)"

@@ -85,6 +85,12 @@ def live_digest() -> str:
     return _digest(_with_imports("online", "pipeline", accumulators))
 
 
+@cache
+def explain_digest() -> str:
+    """Digest of everything that maps are made by, so that an edit to it makes them anew."""
+    return _digest((PACKAGE / "explain").rglob("*.py"))
+
+
 def _digest(files: Iterable[Path]) -> str:
     sha = hashlib.sha256()
     for path in sorted(files):

@@ -1,6 +1,6 @@
 """ResultRow: a line of the results store."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 
@@ -73,11 +73,11 @@ class ResultRow:
     contaminated: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The row for JSON."""
-        return asdict(self)
+        """The row for JSON; its lists and tables are the row's own, not copies."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The row that `as_dict` wrote; fields it does not know are left out."""
-        known = {f.name for f in fields(cls)}
+        known = cls.__slots__
         return cls(**{name: value for name, value in values.items() if name in known})

@@ -122,14 +122,28 @@ class Run:
         if not path.exists():
             return None
         try:
-            return ResultRow.from_dict(json.loads(pq.read_schema(path).metadata[ROW]))
-        except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
+            return ResultRow.from_dict(json.loads(pq.read_metadata(path).metadata[ROW]))
+        except (
+            OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException,
+        ) as error:  # fmt: skip
             logger.warning("%s cannot be read (%s); that fold will be computed again", path, error)
             return None
 
     def read_predictions(self, key: str) -> pd.DataFrame:
-        """Per-trial predictions of a finished fold."""
-        predictions: pd.DataFrame = pq.read_table(self.fold_file(key)).to_pandas()
+        """Per-trial predictions of a finished fold.
+
+        Raises
+        ------
+        StoreError
+            If the file is not there, or cannot be read.
+        """
+        try:
+            predictions: pd.DataFrame = pq.read_table(self.fold_file(key)).to_pandas()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{self.fold_file(key)} cannot be read ({error}). Remove it and give the command "
+                f"of the run again: that fold is computed again."
+            ) from error
         return predictions
 
     def adopt(self, key: str) -> bool:

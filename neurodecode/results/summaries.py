@@ -81,7 +81,7 @@ def units_of(rows: pd.DataFrame) -> pd.Series:
     return rows["dataset"] + ":" + unit
 
 
-def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFrame:
+def leaderboard(rows: pd.DataFrame, *, against: str | Pipeline | None = None) -> pd.DataFrame:
     """One line per pipeline: score with spread and interval, paired test, cost.
 
     Columns: model, align, clean, score (mean over units), sd (over units), low and high (95 %
@@ -94,7 +94,7 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
     rows
         Of one data set, protocol and metric.
     against
-        Model that the others are compared with; by default the first.
+        Model, or pipeline, that the others are compared with; by default the first.
     """
     scores = unit_scores(rows)
     reference = reference_pipeline(scores, against)
@@ -102,27 +102,14 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
     others = [name for name in names if name != reference]
     tests = {name: paired_test(scores[name], scores[reference]) for name in others}
     corrected = dict(zip(others, holm([tests[name].p for name in others]), strict=True))
-    lines = []
+    metric, lines = str(rows["metric"].iloc[0]), []
     for name in names:
-        values = scores[name].dropna().to_numpy()
         own = rows[(rows[PIPELINE] == list(name)).all(axis=1)]
-        low, high = interval(values)
-        if rows["metric"].iloc[0] in PROPORTIONS:
-            low, high = max(low, 0.0), min(high, 1.0)
-        elif rows["metric"].iloc[0] in LOWER_IS_BETTER:
-            low = max(low, 0.0)
         test = tests.get(name)
         lines.append(
             {
-                "model": name[0],
-                "align": name[1],
-                "clean": name[2],
-                "score": values.mean(),
-                "sd": values.std(ddof=1) if values.size > 1 else np.nan,
-                "low": low,
-                "high": high,
+                **_mean_line(name, scores[name], metric),
                 "seed_sd": own.groupby("seed")["score"].mean().std(ddof=1),
-                "n_units": values.size,
                 "gain": test.gain if test else np.nan,
                 "effect": test.effect if test else np.nan,
                 "p": corrected.get(name, np.nan),
@@ -134,15 +121,43 @@ def leaderboard(rows: pd.DataFrame, *, against: str | None = None) -> pd.DataFra
     return pd.DataFrame(lines)
 
 
+def mean_scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per pipeline: what `leaderboard` says of its score, without any comparison.
+
+    Columns: model, align, clean, score (mean over units), sd, low and high (95 % interval of the
+    mean), n_units.
+    """
+    scores, metric = unit_scores(rows), str(rows["metric"].iloc[0])
+    lines = [_mean_line(name, scores[name], metric) for name in pipelines_of(scores)]
+    return pd.DataFrame(lines)
+
+
+def _mean_line(name: Pipeline, scores: "pd.Series[float]", metric: str) -> dict[str, Any]:
+    values = np.asarray(scores.dropna(), dtype=np.float64)
+    low, high = interval(values)
+    if metric in PROPORTIONS:
+        low, high = max(low, 0.0), min(high, 1.0)
+    elif metric in LOWER_IS_BETTER:
+        low = max(low, 0.0)
+    return {
+        **dict(zip(PIPELINE, name, strict=True)),
+        "score": values.mean(),
+        "sd": values.std(ddof=1) if values.size > 1 else np.nan,
+        "low": low,
+        "high": high,
+        "n_units": values.size,
+    }
+
+
 def pipelines_of(scores: pd.DataFrame) -> list[Pipeline]:
     """The columns of `unit_scores`: (model, align, clean)."""
     return [(str(name[0]), str(name[1]), str(name[2])) for name in scores.columns.to_list()]
 
 
-def reference_pipeline(scores: pd.DataFrame, against: str | None) -> Pipeline:
+def reference_pipeline(scores: pd.DataFrame, against: str | Pipeline | None) -> Pipeline:
     """The pipeline that others are compared with: the named model's first, or the first of all."""
     names = pipelines_of(scores)
-    return next((name for name in names if name[0] == against), names[0])
+    return next((name for name in names if against in (name, name[0])), names[0])
 
 
 def pairs(rows: pd.DataFrame) -> pd.DataFrame:

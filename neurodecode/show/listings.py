@@ -26,6 +26,7 @@ PARTS = {
     "encoders": ("encoder", "neurodecode.nn.spiking.encoders"),
     "mixers": ("mixer", "neurodecode.nn.spiking.mixers"),
     "accumulators": ("accumulator", "neurodecode.online.evidence"),
+    "explainers": ("explainer", "neurodecode.explain"),
 }
 """Kinds of parts and where they are: their files are read, not run, so none of them is imported."""
 

@@ -60,6 +60,12 @@ class Progress:
         if not self.err.is_terminal:
             self.err.print(f"{words}: {done} of {total} people", markup=False)
 
+    def step(self, words: str, done: int, total: int) -> None:
+        """Show what has just been done."""
+        self.bar.update(self.task, description=words, completed=done, total=total)
+        if not self.err.is_terminal:
+            self.err.print(f"{done}/{total} {words}", markup=False)
+
     def plan(self, plan: Any, run: Any) -> None:
         """Show what is about to be done."""
         self.n_jobs = len(plan.jobs)

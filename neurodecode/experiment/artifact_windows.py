@@ -1,0 +1,61 @@
+"""What a cleaner takes out of the windows of a run."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.core.errors import NeurodecodeError
+from neurodecode.epochs.epochset import EpochSet
+from neurodecode.evaluation.cleaning import own_windows
+from neurodecode.experiment.data import Report, load_data
+
+LEAST = 1e-9
+"""Share of the power of windows below which nothing was taken out."""
+
+
+def artifact_windows(
+    choices: Mapping[str, Any],
+    epochs: EpochSet,
+    word: str = "ica:own",
+    *,
+    report: Report = lambda words, done, total: None,
+) -> NDArray[np.float32] | str:
+    """Recorded less cleaned windows, (n_epochs, n_chans, n_times), microvolts, not aligned.
+
+    Every recording is cleaned by what it teaches itself, without labels, and cut again.
+
+    Parameters
+    ----------
+    choices
+        Of the run, as `resolve` returns them.
+    epochs
+        Its windows, neither cleaned nor aligned.
+    word
+        A cleaner, see `neurodecode.evaluation.cleaning`.
+    report
+        Called while reading.
+
+    Returns
+    -------
+    artifacts
+        Or why there are none, a sentence: a cleaner's libraries are missing, electrodes have no
+        place, a recording is too short, or nothing was found.
+    """
+    chosen = copy.deepcopy(dict(choices))
+    chosen["evaluation"] |= {"clean": ["none", word], "protocol": "cross-subject"}
+    try:
+        again, continuous = load_data(chosen, report=report)
+        assert continuous is not None, "recordings are kept where they are cleaned"
+        if again.digest() != epochs.digest():
+            return "The recordings are not those of the run any more. Fit it again."
+        artifacts = again.x - own_windows(again, continuous, word)
+    except NeurodecodeError as error:
+        return str(error)
+    except (RuntimeError, ValueError) as error:  # ICLabel's net is for usual rates and lengths
+        return f"{word} failed on these recordings ({' '.join(str(error).split())[:200]})."
+    if np.square(artifacts).sum() <= LEAST * np.square(again.x).sum():
+        return f"{word} found nothing to take out."
+    return np.asarray(artifacts, dtype=np.float32)
