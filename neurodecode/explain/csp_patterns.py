@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 from neurodecode.explain import EXPLAINERS
 from neurodecode.explain.power import TINY, bin_power
@@ -91,7 +92,9 @@ def find_components(decoder: Decoder, windows: Windows) -> Components | None:
     """The spatial components of a decoder, with their features; None if it has none."""
     from pyriemann.spatialfilters import CSP
 
-    steps = [step for _, step in getattr(decoder.model_, "steps", [])]
+    if not isinstance(decoder.model_, Pipeline):
+        return None
+    steps = [step for _, step in decoder.model_.steps]
     if len(steps) != 3 or not hasattr(steps[-1], "coef_"):
         return None
     covariances, csp, _ = steps

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from sklearn.pipeline import Pipeline
 
 from neurodecode.explain import EXPLAINERS
 from neurodecode.explain.csp_patterns import Components, find_components, spread
@@ -64,7 +64,7 @@ def haufe_patterns(decoder: Decoder, windows: Windows) -> Maps | None:
 
     None for nets, and where channels were pooled or are absent.
     """
-    if isinstance(decoder.model_, nn.Module) or np.isnan(windows.x_train).any():
+    if not isinstance(decoder.model_, Pipeline) or np.isnan(windows.x_train).any():
         return None
     steps = [step for _, step in decoder.model_.steps]
     reader = _reader(steps)
@@ -96,7 +96,12 @@ def class_margins(decoder: Decoder, x: NDArray[np.float32], axes: Axes) -> Array
     NaN for a class that the decoder was not fitted to.
     """
     out = np.full((len(x), len(axes.classes)), np.nan)
-    for i, c in enumerate(np.asarray(decoder.classes_, dtype=int)):
+    known = np.asarray(decoder.classes_, dtype=int)
+    if len(known) == 2:  # each is what the other is not; asking takes long
+        out[:, known[1]] = margins(decoder, x, np.ones(len(x), dtype=np.int64))
+        out[:, known[0]] = -out[:, known[1]]
+        return out
+    for i, c in enumerate(known):
         out[:, c] = margins(decoder, x, np.full(len(x), i))
     return out
 
