@@ -1,7 +1,7 @@
 """Whitening every domain with what its windows may know."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -85,17 +85,28 @@ def align_domain(
     mode
         What the test windows may know of each other; see the package's docstring.
     """
-    if mode == "batch":
-        return _whiten(x, aligner.mean(covariances(x)))
     out = np.empty(x.shape, dtype=np.float32)
+    for index, mean in _means(x, train, aligner, mode):
+        out[index] = _whiten(x[index], mean)
+    return out
+
+
+def _means(
+    x: NDArray[np.floating], train: NDArray[np.bool_], aligner: Aligner, mode: Mode
+) -> Iterator[tuple[NDArray[np.intp], Array]]:
+    """Indices of windows of one domain, and the mean covariance that whitens them."""
+    if mode == "batch":
+        yield np.arange(len(x)), aligner.mean(covariances(x))
+        return
     state = align_start()
     if train.any():
         mean = aligner.mean(covariances(x[train]))
-        out[train] = _whiten(x[train], mean)
+        yield np.flatnonzero(train), mean
         state = AlignState(mean, float(train.sum()))
     for i in np.flatnonzero(~train):
-        out[i], state = align_step(x[i], state, aligner)
-    return out
+        state = align_update(covariances(x[i : i + 1])[0], state, aligner)
+        assert state.mean is not None, "it was just updated"
+        yield np.array([i]), state.mean
 
 
 def align(
@@ -120,14 +131,38 @@ def align(
         See `align_domain`.
     """
     out = np.empty(x.shape, dtype=np.float32)
-    side = np.full(len(x), -1)
-    side[train], side[test] = 1, 0
+    for index, on_train in _by_domain(domains, train, test):
+        out[index] = align_domain(x[index], on_train, aligner, mode)
+    return out[train], out[test]
+
+
+def whiteners(
+    x: NDArray[np.float32],
+    domains: Sequence[object],
+    train: NDArray[np.integer],
+    test: NDArray[np.integer],
+    aligner: Aligner,
+    mode: Mode,
+) -> Array:
+    """What `align` multiplies each test window by, (n_test, n_chans, n_chans)."""
+    out = np.empty((len(x), x.shape[1], x.shape[1]))
+    for index, on_train in _by_domain(domains, train, test):
+        for own, mean in _means(x[index], on_train, aligner, mode):
+            out[index[own]] = inverse_sqrt(mean)
+    return np.asarray(out[test])
+
+
+def _by_domain(
+    domains: Sequence[object], train: NDArray[np.integer], test: NDArray[np.integer]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
+    """Windows of each domain that are on either side of a fold, and which are on the first."""
     names = np.asarray(domains)
+    side = np.full(len(names), -1)
+    side[train], side[test] = 1, 0
     for name in dict.fromkeys(domains):
         index = np.flatnonzero((names == name) & (side >= 0))
         if index.size:
-            out[index] = align_domain(x[index], side[index] == 1, aligner, mode)
-    return out[train], out[test]
+            yield index, side[index] == 1
 
 
 def _whiten(x: NDArray[np.floating], mean: Array) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,8 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from neurodecode.alignment import ALIGNERS
-from neurodecode.alignment.align import align
+from neurodecode.alignment import ALIGNERS, Aligner
+from neurodecode.alignment.align import Mode, align, whiteners
 from neurodecode.core.errors import FitError, SignalError
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.cut import EVENT
@@ -255,10 +255,23 @@ def aligned_windows(
             f"Alignment ({align_spec}) takes the same channels in every recording, and these have "
             f"several montages. Give --align none."
         )
+    aligner, mode, domains = _alignment(epochs, align_spec)
+    return align(epochs.x, domains, fold.train, fold.test, aligner, mode)
+
+
+def whitened_by(epochs: EpochSet, fold: Fold, align_spec: str) -> NDArray[np.float64] | None:
+    """What `aligned_windows` multiplied each test window by, (n_test, n_chans, n_chans), if so."""
+    if align_spec == "none":
+        return None
+    aligner, mode, domains = _alignment(epochs, align_spec)
+    return whiteners(epochs.x, domains, fold.train, fold.test, aligner, mode)
+
+
+def _alignment(epochs: EpochSet, align_spec: str) -> tuple[Aligner, Mode, list[str]]:
+    """Aligner, mode and domains of "euclidean:causal": a domain is a session of a subject."""
     name, mode = align_spec.split(":")
     domains = epochs.table[["dataset", "subject", "session"]].agg("/".join, axis=1).to_list()
-    aligner = ALIGNERS.get(name)()
-    return align(epochs.x, domains, fold.train, fold.test, aligner, mode)  # type: ignore[arg-type]
+    return ALIGNERS.get(name)(), cast(Mode, mode), domains
 
 
 def run_job(

@@ -21,6 +21,7 @@ def artifact_windows(
     epochs: EpochSet,
     word: str = "ica:own",
     *,
+    n_workers: int = 1,
     report: Report = lambda words, done, total: None,
 ) -> NDArray[np.float32] | str:
     """Recorded less cleaned windows, (n_epochs, n_chans, n_times), microvolts, not aligned.
@@ -35,6 +36,8 @@ def artifact_windows(
         Its windows, neither cleaned nor aligned.
     word
         A cleaner, see `neurodecode.evaluation.cleaning`.
+    n_workers
+        Processes; each takes a recording.
     report
         Called while reading.
 
@@ -51,7 +54,7 @@ def artifact_windows(
         assert continuous is not None, "recordings are kept where they are cleaned"
         if again.digest() != epochs.digest():
             return "The recordings are not those of the run any more. Fit it again."
-        artifacts = again.x - own_windows(again, continuous, word)
+        artifacts = again.x - own_windows(again, continuous, word, n_workers=n_workers)
     except NeurodecodeError as error:
         return str(error)
     except (RuntimeError, ValueError) as error:  # ICLabel's net is for usual rates and lengths

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.evaluation.cleaning import CleanWord
-from neurodecode.evaluation.runner import training_labels
+from neurodecode.evaluation.runner import training_labels, whitened_by
 from neurodecode.experiment.artifact_windows import artifact_windows
 from neurodecode.experiment.baseline import baselines
 from neurodecode.experiment.data import Report
@@ -20,7 +20,6 @@ from neurodecode.experiment.source import Source
 from neurodecode.experiment.verdicts import summarise
 from neurodecode.explain import EXPLAINERS
 from neurodecode.explain.erds import desynchronisation
-from neurodecode.explain.reliance import whiteners
 from neurodecode.explain.windows import Axes, Windows
 from neurodecode.recordings.cards import find_card, open_dataset
 from neurodecode.recordings.synthetic import SourceTruth, Synthetic
@@ -171,7 +170,7 @@ def _explain(
     n_cores = os.cpu_count() or 1
     n_workers = min(n_workers or n_cores, len(rows))
     n_threads = max(1, n_cores // n_workers)
-    artifacts = _artifacts(source, rows, options, report)
+    artifacts = _artifacts(source, rows, options, n_workers, report)
     folds = _folds(run, rows, all_rows, source, options, artifacts)
     if n_workers == 1:
         done = (explain_fold(fold, n_threads) for fold in folds)
@@ -183,12 +182,18 @@ def _explain(
 
 
 def _artifacts(
-    source: Source, rows: Sequence[ResultRow], options: Options, report: Report
+    source: Source,
+    rows: Sequence[ResultRow],
+    options: Options,
+    n_workers: int,
+    report: Report,
 ) -> Array | str | None:
     """What a cleaner takes out of all windows, or why that cannot be known; None if not asked."""
     if options.cleaner == "none" or all(row.clean != "none" for row in rows):
         return None
-    return artifact_windows(source.choices, source.epochs, options.cleaner, report=report)
+    return artifact_windows(
+        source.choices, source.epochs, options.cleaner, n_workers=n_workers, report=report
+    )
 
 
 def _folds(
@@ -220,7 +225,7 @@ def _folds(
         taken, matrices = None, None
         if isinstance(artifacts, np.ndarray) and row.clean == "none":
             taken = artifacts[fold.test[pick]] * gain
-            matrices = whiteners(epochs, fold, row.align)
+            matrices = whitened_by(epochs, fold, row.align)
             matrices = None if matrices is None else matrices[pick]
         yield Fold(
             run=run,

@@ -15,15 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodecode.alignment import ALIGNERS
-from neurodecode.alignment.align import align_start, align_update
 from neurodecode.core.seeding import generator
-from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.splits import Fold
 from neurodecode.explain.power import bin_power
 from neurodecode.explain.swapped import Order, derangement, swap_band, swap_channels
 from neurodecode.explain.windows import Array, Axes, Windows
-from neurodecode.signal.covariance import covariances, inverse_sqrt
 from neurodecode.training.estimator import Decoder
 
 BANDS = {
@@ -178,7 +173,7 @@ def components(
         What a cleaner takes out of each test window, (n_epochs, n_chans, n_times), microvolts, not
         aligned.
     whiteners
-        (n_epochs, n_chans, n_chans) that the test windows were aligned by, see `whiteners`; None
+        (n_epochs, n_chans, n_chans) that the test windows were aligned by; None
         where they were not. An artifact of another window goes through that of its new one, and
         the alignment stays as it was.
     n_draws
@@ -202,47 +197,6 @@ def components(
     score = _score(decoder, windows.x, windows.y)
     loss = _loss(decoder, windows, swap, n_draws, score)
     return {"part": "components", "names": [], "share": float(share)} | loss
-
-
-def whiteners(epochs: EpochSet, fold: Fold, align: str) -> Array | None:
-    """What each test window was multiplied by in its alignment, (n_test, n_chans, n_chans).
-
-    Alignment is linear in each window; which matrix it is depends on the windows of its domain.
-
-    Parameters
-    ----------
-    epochs
-        All windows, cleaned as they were and not aligned.
-    fold
-        Which are test windows.
-    align
-        A word such as "euclidean:causal"; None is returned for "none".
-    """
-    if align == "none":
-        return None
-    name, mode = align.split(":")
-    aligner = ALIGNERS.get(name)()
-    domain = epochs.table[["dataset", "subject", "session"]].agg("/".join, axis=1).to_numpy()
-    train = np.zeros(len(epochs), dtype=bool)
-    test = train.copy()
-    train[fold.train], test[fold.test] = True, True
-    out: dict[int, Array] = {}
-    for who in dict.fromkeys(domain[fold.test]):
-        own = np.flatnonzero((domain == who) & (train | test))
-        covs = dict(zip(own, covariances(epochs.x[own]), strict=True))
-        if mode == "batch":
-            matrix = inverse_sqrt(aligner.mean(np.stack([covs[i] for i in own])))
-            out |= dict.fromkeys(own, matrix)
-            continue
-        state, seen = align_start(), own[train[own]]
-        if seen.size:
-            mean = aligner.mean(np.stack([covs[i] for i in seen]))
-            state = state._replace(mean=mean, n=float(seen.size))
-        for i in own[test[own]]:
-            state = align_update(covs[i], state, aligner)
-            assert state.mean is not None, "it was just updated"
-            out[i] = inverse_sqrt(state.mean)
-    return np.stack([out[i] for i in fold.test])
 
 
 def _swap_part(x: Windowed, part: Part, sfreq: float, order: Order) -> Windowed:

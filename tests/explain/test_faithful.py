@@ -7,7 +7,6 @@ from neurodecode.explain.faithful import Deletion
 from neurodecode.explain.windows import Maps, Windows
 from neurodecode.training.estimator import Decoder
 
-
 CH_NAMES = ("Fz", "FC3", "FCz", "FC4", "C3", "Cz", "C4", "CP3", "CPz", "CP4")
 
 

@@ -7,9 +7,9 @@ from mixed_sources import fitted
 
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.runner import aligned_windows
+from neurodecode.evaluation.runner import aligned_windows, whitened_by
 from neurodecode.evaluation.splits import Fold
-from neurodecode.explain.reliance import channel_parts, components, parts, reliance, whiteners
+from neurodecode.explain.reliance import channel_parts, components, parts, reliance
 from neurodecode.explain.swapped import derangement
 from neurodecode.explain.windows import Axes, Windows
 from neurodecode.preprocess.filter import filter_zero_phase
@@ -135,7 +135,7 @@ def test_windows_times_their_whiteners_are_the_aligned_windows(
     """With 80, the test session is new; with 60, half of one session is known."""
     epochs = epochs_of(person)
     fold = split(np.arange(n_train), np.arange(n_train, 90))
-    matrices = whiteners(epochs, fold, word)
+    matrices = whitened_by(epochs, fold, word)
     assert matrices is not None
     _, x_test = aligned_windows(epochs, fold, word)
     np.testing.assert_allclose(np.matmul(matrices, epochs.x[fold.test]), x_test, atol=2e-4)
@@ -143,7 +143,7 @@ def test_windows_times_their_whiteners_are_the_aligned_windows(
 
 def test_windows_that_were_not_aligned_have_no_whiteners(person: People) -> None:
     fold = split(np.arange(60), np.arange(60, 120))
-    assert whiteners(epochs_of(person), fold, "none") is None
+    assert whitened_by(epochs_of(person), fold, "none") is None
 
 
 class Witness:
@@ -163,7 +163,7 @@ def test_artifacts_are_carried_through_the_alignment(person: People) -> None:
     _, x_test = aligned_windows(epochs, fold, "euclidean:causal")
     own = person.of(person.hands)
     windows = Windows(x=x_test, y=own.y, x_train=x_test, y_train=own.y, axes=own.axes)
-    matrices, witness = whiteners(epochs, fold, "euclidean:causal"), Witness()
+    matrices, witness = whitened_by(epochs, fold, "euclidean:causal"), Witness()
     artifact = person.artifact[60:]
     components(witness, windows, artifact, matrices, n_draws=1)
     order = derangement(60, generator(0, "reliance"))

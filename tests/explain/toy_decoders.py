@@ -80,9 +80,7 @@ class Linear(nn.Module):
 class Power(nn.Module):
     """The logit of class 1 is the power of one channel at one frequency, in some stretch."""
 
-    def __init__(
-        self, chan: int = 2, hz: float = 10.0, samples: slice = slice(0, N_TIMES)
-    ) -> None:
+    def __init__(self, chan: int = 2, hz: float = 10.0, samples: slice = slice(0, N_TIMES)) -> None:
         super().__init__()
         angle = 2 * math.pi * hz * torch.arange(N_TIMES) / SFREQ
         inside = torch.zeros(N_TIMES)
