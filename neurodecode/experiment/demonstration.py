@@ -81,7 +81,15 @@ def demonstrate(
     from neurodecode.experiment.explain import explain_run  # here: it takes captum
 
     attempts: dict[str, Callable[[], object]] = {
-        "maps": partial(explain_run, run, n_workers=n_workers, report=report, on_done=on_step),
+        "maps": partial(
+            explain_run,
+            run,
+            n_windows=32,  # half of the usual, and one shuffled fit: to look at, not to report
+            n_shuffled=1,
+            n_workers=n_workers,
+            report=report,
+            on_done=on_step,
+        ),
         "an account of energy": partial(energy_of_run, run, report=report),
     }
     for what, attempt in attempts.items():

@@ -13,11 +13,11 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.interpolate import RBFInterpolator
 
 from neurodecode.artifacts.removed import Removed
 from neurodecode.experiment.clean import Cleaned
 from neurodecode.recordings.montage import electrode_directions
+from neurodecode.show.figures.topomap import FEWEST, flat_head, head
 
 Array = NDArray[np.float64]
 
@@ -42,8 +42,6 @@ WIDTH = 10.0
 MOST_CHANNELS = 32
 """Channels in a figure of traces; of more, those of which most was removed."""
 MOST_COMPONENTS, PER_ROW = 24, 6
-FEWEST = 4
-"""Located channels that a map takes."""
 
 
 def svg(figure: Figure, label: str) -> str:
@@ -143,7 +141,7 @@ def maps(cleaned: Cleaned) -> str:
         axes = figure.subplots(1, len(bands), squeeze=False)[0]
         image: Any = None
         for ax, (name, (low, high)) in zip(axes, bands.items(), strict=True):
-            image = _head(ax, points, shares[name], (0.0, top), "viridis")
+            image = head(ax, points, shares[name], (0.0, top), colours="viridis", ink=INK)
             ax.set_title(f"{name}\n{low:g}\u2013{high:g} Hz", fontsize=9)
         bar = figure.colorbar(image, ax=list(axes), shrink=0.8, pad=0.02)
         bar.set_label("Removed (% of power)")
@@ -170,40 +168,15 @@ def components(cleaned: Cleaned) -> str:
         for ax, i in zip(axes, shown, strict=False):
             pattern = np.asarray(cleaner.maps_)[:, i]
             most = float(np.abs(pattern).max()) or 1.0
-            _head(ax, points, pattern / most, (-1.0, 1.0), "RdBu_r")
+            head(ax, points, pattern / most, (-1.0, 1.0), colours="RdBu_r", ink=INK)
             ax.set_title(f"{i}: {cleaner.labels_[i]} ({cleaner.scores_[i]:.2f})", fontsize=9)
         return svg(figure, "Maps of the components that were taken out")
-
-
-def flat_head(directions: Array) -> Array:
-    """Directions (n, 3) laid flat, (n, 2): distance from the top is the angle, 1 at 90 degrees."""
-    angle = np.arccos(np.clip(directions[:, 2], -1, 1)) / (np.pi / 2)
-    azimuth = np.arctan2(directions[:, 1], directions[:, 0])
-    return np.stack([angle * np.cos(azimuth), angle * np.sin(azimuth)], axis=1)
 
 
 def shown_channels(removed: Removed) -> list[str]:
     """Channels in figures of traces, in the recording's order."""
     chosen = {name for name, _ in removed.most_changed(MOST_CHANNELS)}
     return [name for name in removed.ch_names if name in chosen]
-
-
-def _head(ax: Any, points: Array, values: Array, limits: tuple[float, float], colours: str) -> Any:
-    radius = max(1.0, float(np.linalg.norm(points, axis=1).max()) + 0.05)
-    side = np.linspace(-radius, radius, 96)
-    x, y = np.meshgrid(side, side)
-    surface = RBFInterpolator(points, values, kernel="linear", degree=0)
-    z = surface(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(x.shape)
-    z = np.ma.masked_where(x**2 + y**2 > radius**2, np.clip(z, *limits))
-    image = ax.pcolormesh(x, y, z, cmap=colours, vmin=limits[0], vmax=limits[1], rasterized=True)
-    around = np.linspace(0, 2 * np.pi, 200)
-    ax.plot(radius * np.cos(around), radius * np.sin(around), color=INK, lw=1)
-    nose = radius * np.array([[-0.12, 0.99], [0.0, 1.13], [0.12, 0.99]])
-    ax.plot(*nose.T, color=INK, lw=1)
-    ax.plot(*points.T, "o", mfc="white", mec="black", mew=0.5, ms=2.5)
-    ax.set_aspect("equal")
-    ax.axis("off")
-    return image
 
 
 def _round_up(value: float) -> float:

@@ -159,7 +159,8 @@ def _spectra(cleaned: Cleaned) -> str:
 
 
 def _maps(cleaned: Cleaned) -> str:
-    from neurodecode.show.clean_figures import FEWEST, maps
+    from neurodecode.show.clean_figures import maps
+    from neurodecode.show.figures.topomap import FEWEST
 
     drawn = maps(cleaned)
     if not drawn:

@@ -9,15 +9,18 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 PALETTE = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C564B",
 )  # fmt: skip
-SEQUENTIAL, DIVERGING = "cividis", "purpleorange"  # names that Vega knows
+SEQUENTIAL: Final = "cividis"
+DIVERGING: Final = "purpleorange"  # names that Vega knows
 INK, PAPER = {False: "#1c1e21", True: "#e6e8ea"}, {False: "#ffffff", True: "#15171a"}
+WIDTH = 560
+"""Of a chart that is no part of a page, px."""
 
 Draw = Callable[[str], Any]
 """From the colour of ink to a matplotlib Figure with a transparent background."""
@@ -104,5 +107,10 @@ class Figure:
 
     @cached_property
     def _vega(self) -> dict[str, Any]:
-        spec: dict[str, Any] = self.chart.to_dict()
+        import altair
+
+        with altair.data_transformers.enable("default", max_rows=None):  # of a file, not a page
+            spec: dict[str, Any] = self.chart.to_dict()
+        if not {"facet", "hconcat", "vconcat", "concat"} & set(spec):  # those have parts of a size
+            spec.setdefault("width", WIDTH)
         return spec

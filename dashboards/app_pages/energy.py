@@ -1,0 +1,91 @@
+"""What does a decision cost, and does spiking pay?"""
+
+from typing import Any
+
+import parts
+import streamlit as st
+
+from neurodecode.results.energy import (
+    Document,
+    energy_table,
+    read_energy,
+    read_exits,
+    twins,
+)
+from neurodecode.results.store import Run
+from neurodecode.show.figures import energy
+
+COUNTS = {
+    "decoder": st.column_config.TextColumn("Decoder"),
+    "score": st.column_config.NumberColumn("Score", format="%.3f"),
+    "n_params": st.column_config.NumberColumn("Parameters", format="localized"),
+    "rate": st.column_config.NumberColumn("Spikes / neuron / step", format="%.3f"),
+    "macs": st.column_config.NumberColumn("MACs", format="compact"),
+    "acs": st.column_config.NumberColumn("ACs", format="compact"),
+    "memory_int8": st.column_config.NumberColumn("MODELLED, int8 (\u00b5J)", format="%.2f"),
+    "quantised": st.column_config.NumberColumn("MODELLED, without spikes (\u00b5J)", format="%.2f"),
+    "p50_ms": st.column_config.NumberColumn("Median (ms)", format="%.2f"),
+    "p99_ms": st.column_config.NumberColumn("99 % (ms)", format="%.2f"),
+}
+TIMES = st.column_config.NumberColumn
+TWINS = {
+    "decoder": st.column_config.TextColumn("Spiking"),
+    "twin": st.column_config.TextColumn("Conventional"),
+    "gain": TIMES("Score", format="%+.3f"),
+    "operations": TIMES("Operations ×", format="%.2f"),
+    "memory": TIMES("and memory ×", format="%.2f"),
+    "memory_int8": TIMES("in int8 ×", format="%.2f"),
+    "counterpart": TIMES("Counterpart ×", format="%.2f"),
+}
+
+
+@parts.cached
+def account(run: Run) -> Document:
+    """The account of energy of a run."""
+    return read_energy(run)
+
+
+@parts.cached
+def early(run: Run) -> Document:
+    """What early exits of a run save and cost."""
+    return read_exits(run)
+
+
+def costs(document: dict[str, Any]) -> None:
+    """Modelled energy, operations, spikes and time."""
+    table = energy_table(document)
+    if table.empty:
+        st.info("Only nets are counted, and this run has none.")
+        return
+    parts.show(energy.energies(document))
+    beside = twins(table)
+    if not beside.empty:
+        st.subheader("Spiking beside its conventional twin")
+        st.dataframe(beside, column_config=TWINS, hide_index=True)
+        st.caption("MODELLED, as a multiple of the twin's: below 1 the spiking net costs less. Its "
+                   "counterpart has the same layers without spikes.")  # fmt: skip
+    parts.show(energy.latency(document))
+    parts.show(energy.operations(document))
+    spikes = energy.spikes(document)
+    if spikes is not None:
+        parts.show(spikes)
+    st.dataframe(table[list(COUNTS)], column_config=COUNTS, hide_index=True)
+    unseen = sorted({name for entry in document["models"] for name in entry.get("unseen", [])})
+    if unseen:
+        st.warning(f"Not counted: products within {', '.join(unseen)}.")
+
+
+with parts.saying():
+    run = parts.choose_run(
+        lambda run: (run.path / "energy.json").exists() or (run.path / "exit.json").exists(),
+        without="The cost of no run has been counted yet.",
+        command="neurodecode energy RUN",
+    )
+    parts.headline("What a decision costs: energy MODELLED, time measured", parts.about(run))
+    if (run.path / "energy.json").exists():
+        costs(account(run))
+    else:
+        st.info(f"Operations of this run were not counted: `neurodecode energy {run.id}`.")
+    if (run.path / "exit.json").exists():
+        st.subheader("Stopping early")
+        parts.show(energy.exits(early(run)))
