@@ -198,7 +198,14 @@ class IndependentComponents(Stepwise):
         _check_length(raw.n_times, n, self.sfreq_)
         self.method_ = "picard" if has("picard") else "fastica"
         how = {"ortho": False, "extended": True} if self.method_ == "picard" else None
-        ica = ICA(n, method=self.method_, fit_params=how, random_state=self.seed, max_iter=500)
+        ica = ICA(
+            n,
+            method=self.method_,
+            fit_params=how,
+            random_state=self.seed,
+            max_iter=500,
+            verbose="ERROR",
+        )
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             ica.fit(raw, decim=max(1, raw.n_times // (PLENTY * n**2)), verbose="ERROR")

@@ -1,5 +1,6 @@
 """What holds of every page, whole store or broken: it draws, or says in words why not."""
 
+import ast
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,18 @@ Open = Callable[..., Any]
 
 def test_there_are_pages() -> None:
     assert {"overview", "compare", "subjects", "decisions", "explain"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_written_on_a_page_by_accident(name: str) -> None:
+    """Streamlit shows whatever a line of a page evaluates to, such as a text below a constant."""
+    page = ast.parse((APP.parent / "app_pages" / f"{name}.py").read_text("utf-8"))
+    shown = [
+        line.lineno
+        for line in page.body[1:]
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant | ast.Name)
+    ]
+    assert shown == []
 
 
 def elements(node: Any) -> Iterator[Any]:
