@@ -14,8 +14,7 @@ from neurodecode.results.summaries import label
 from neurodecode.show.figures import cleaning, sanity
 
 ALL = "all decoders"
-MOST = 3
-"""Decoders that are shown together unless one is chosen."""
+MOST = 3  # decoders that are shown together, unless one is chosen
 
 
 @parts.cached

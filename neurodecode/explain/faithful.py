@@ -2,7 +2,8 @@
 
 Reference: "RISE: randomized input sampling for explanation of black-box models", BMVC 2018,
 arXiv 1806.07421 (deletion and insertion curves). Differences: electrodes are taken out, and put
-back, in the order of the class's map; what stands in for an electrode is the same electrode of
+back, in the order of the map's mean over classes, as what speaks against one class speaks for
+another; what stands in for an electrode is the same electrode of
 another window (`neurodecode.explain.swapped`), and the measure is what random orders give.
 """
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurodecode.explain.swapped import derangement, swap_channels
 from neurodecode.explain.windows import Maps, Windows
+from neurodecode.results.maps import mean_share
 from neurodecode.training.estimator import Decoder
 
 Array = NDArray[np.float64]
@@ -68,36 +70,30 @@ class Deletion:
         self.counts = np.unique(np.round(np.linspace(0, n_chans, N_STEPS)).astype(int))
         self.fraction = self.counts / n_chans
         orders = [rng.permutation(n_chans) for _ in range(N_ORDERS)]
-        same = [[order] * len(windows.axes.classes) for order in orders]
-        self.deleted = np.mean([self._delete(order) for order in same], axis=0)
+        self.deleted = np.mean([self._delete(order) for order in orders], axis=0)
 
     def curves(self, maps: Maps) -> Curves | None:
         """Curves of a map over electrodes; None where there is none."""
         if "chan" not in maps.kinds:
             return None
-        size = np.abs(np.nan_to_num(maps.kinds["chan"].astype(np.float64)))
-        orders = list(np.argsort(-size, axis=1, kind="stable"))
-        backwards = [order[::-1] for order in orders]
+        order = np.argsort(-mean_share(maps.kinds["chan"]), kind="stable")
         return Curves(
             fraction=self.fraction,
-            deletion=self._delete(orders),
-            insertion=self._delete(backwards)[::-1],
+            deletion=self._delete(order),
+            insertion=self._delete(order[::-1])[::-1],
             deletion_random=self.deleted,
             insertion_random=self.deleted[
                 ::-1
             ],  # to put back a random half is to take out the other
         )
 
-    def _delete(self, orders: list[NDArray[np.intp]]) -> Array:
-        """Probability of the true class with the first few of each class's order taken out."""
+    def _delete(self, order: NDArray[np.intp]) -> Array:
+        """Probability of the true class with the first few of the order taken out."""
         x, y = self.windows.x, self.windows.y
+        index = np.searchsorted(self.decoder.classes_, y)
         out = []
         for count in self.counts:
-            swapped = x.copy()
-            for c in np.unique(y):
-                mine = y == c
-                swapped[mine] = swap_channels(x, orders[c][:count], self.donors)[mine]
+            swapped = swap_channels(x, order[:count], self.donors)
             proba = self.decoder.predict_proba(swapped)
-            index = np.searchsorted(self.decoder.classes_, y)
             out.append(proba[np.arange(len(y)), index].mean())
         return np.asarray(out)

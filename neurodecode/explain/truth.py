@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import SignalError
 from neurodecode.explain.windows import Axes, Maps
 from neurodecode.recordings.synthetic import SourceTruth
+from neurodecode.results.maps import mean_share
 
 REACH = 1.35
 """An electrode is next to another up to so many times the distance of its nearest neighbour."""
@@ -86,14 +87,6 @@ def _largest(share: NDArray[np.floating]) -> int:
     """The largest place; in the middle of those that are as large, where a method sees no finer."""
     same = np.flatnonzero(share >= share.max() * (1 - 1e-6))
     return int(same[len(same) // 2])
-
-
-def mean_share(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Share of each place in the magnitude of a map, mean over classes: (n_classes, n) to (n,)."""
-    size = np.abs(np.nan_to_num(np.asarray(values, dtype=np.float64)))
-    total = size.sum(axis=1, keepdims=True)
-    share = size / np.where(total > 0, total, 1)
-    return np.asarray(share[total[:, 0] > 0].mean(axis=0) if (total > 0).any() else share[0])
 
 
 def mean_truth(folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import numpy as np
 from neurodecode.results.summaries import interval
 
 SAME = 0.5
-"""Rank correlation from which two maps are called alike."""
-AGREE = 0.3
-"""Rank correlation that maps of two folds have at least, on average."""
+"""Correlation from which two maps are called alike."""
+AGREE = 0.5
+"""Correlation that maps of two folds have at least, on average."""
 
 Document = dict[str, Any]
 

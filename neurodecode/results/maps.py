@@ -136,6 +136,13 @@ def shares(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(size / np.where(total > 0, total, 1))
 
 
+def mean_share(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Mean of `shares` over the classes that have a map: (n_classes, n) to (n,)."""
+    own = shares(np.nan_to_num(values))
+    known = own.any(axis=1)
+    return np.asarray(own[known].mean(axis=0) if known.any() else own[0])
+
+
 def mean_maps(
     folds: Sequence[FoldMaps], method: str, kind: str, *, as_shares: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:

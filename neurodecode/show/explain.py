@@ -112,7 +112,7 @@ def _reliance(summary: Document) -> Table:
 
 def _footnote(summary: Document) -> str:
     lines = [
-        "random weights, shuffled labels: rank correlation with the map of a decoder that learned "
+        "random weights, shuffled labels: correlation with the map of a decoder that learned "
         "nothing; 0.5 and more fails (!).",
         "faithful: by how much the largest electrodes matter more than random ones, probability "
         "of the true class.",

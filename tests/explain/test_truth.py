@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from neurodecode.explain.truth import against_truth, mean_share, mean_truth, neighbours
+from neurodecode.explain.truth import against_truth, mean_truth, neighbours
 from neurodecode.explain.windows import Axes, Maps
 from neurodecode.recordings.synthetic import Synthetic
+from neurodecode.results.maps import mean_share
 
 PEOPLE = Synthetic(n_subjects=1, n_sessions=1, n_trials=4, cache=False)
 
