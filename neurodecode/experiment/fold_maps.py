@@ -115,6 +115,7 @@ def explain_fold(fold: Fold, n_threads: int) -> str:
         "checks": checks,
         "reliance": rides_on,
         "no_components": fold.no_artifacts,
+        "truth_bands": {source.name: list(source.band) for source in fold.sources},
     }
     kept.write_maps(fold.run, FoldMaps(facts=plain(facts), tensors=tensors))
     return f"{row.model}, {row.fold}"

@@ -38,6 +38,7 @@ def summarise(run: Run, rows: Sequence[ResultRow]) -> Document:
         "curves": [],
         "cascade": [],
         "reliance": [],
+        "truth_bands": _truth_bands(folds),
         "no_components": next(filter(None, (f.facts.get("no_components") for f in folds)), ""),
     }
     own: dict[Pipeline, list[FoldMaps]] = {}
@@ -74,6 +75,15 @@ def summarise(run: Run, rows: Sequence[ResultRow]) -> Document:
             _add_curves(document, named, checks)
         document["reliance"] += _mean_reliance(pipeline, several)
     return dict(plain(document))
+
+
+def _truth_bands(folds: Sequence[FoldMaps]) -> list[list[float]]:
+    """Where the sources of simulated people have their power, Hz: mean edges, alike ones once."""
+    several: dict[str, list[list[float]]] = {}
+    for fold in folds:
+        for name, band in fold.facts.get("truth_bands", {}).items():
+            several.setdefault(name.partition("_")[0], []).append(band)
+    return [np.mean(bands, axis=0).round(1).tolist() for bands in several.values()]
 
 
 def _agreement(folds: Sequence[FoldMaps], method: str) -> float:

@@ -1,10 +1,10 @@
 """How alike two maps are.
 
 Pearson's correlation, where "Sanity checks for saliency maps" (NeurIPS 2018, arXiv 1810.03292)
-ranks first: maps of the scalp have a few large places and many small ones whose order is noise. Maps
-of simulated people that all peak at C3 and C4 were alike by 0.92 over folds, and their ranks by 0.23
-(occlusion of an aligned DBConformer, while this was built). What is asked is whether two maps would
-be read alike, and it is the large places that are read.
+ranks first: maps of the scalp have a few large places and many small ones whose order is noise.
+Maps of simulated people that all peak at C3 and C4 were alike by 0.92 over folds, and their ranks
+by 0.23 (occlusion of an aligned DBConformer, while this was built). What is asked is whether two
+maps would be read alike, and it is the large places that are read.
 """
 
 import numpy as np
