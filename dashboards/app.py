@@ -1,6 +1,8 @@
 """What can be seen of the runs in a folder?"""
 
+import importlib
 import os
+import threading
 
 import streamlit as st
 
@@ -34,21 +36,41 @@ PAGES = {
     "Origin": {"provenance": ("Provenance", ":material/receipt_long:")},
 }
 
-page = st.navigation(
-    {
-        section: [
-            st.Page(
-                f"app_pages/{name}.py",
-                title=title,
-                icon=icon,
-                url_path=name,
-                default=name == "overview",
-            )
-            for name, (title, icon) in pages.items()
-        ]
-        for section, pages in PAGES.items()
-    }
-)
+FIRST = "overview"
+LATER = ("neurodecode.results.subjects", "neurodecode.results.comparison",
+         "neurodecode.show.figures.decisions", "neurodecode.show.figures.learning",
+         "neurodecode.show.figures.sanity", "neurodecode.show.figures.energy",
+         "neurodecode.show.figures.cleaning", "matplotlib.backends.backend_svg")  # fmt: skip
+"""What other pages import; it takes seconds."""
+
+
+@st.cache_resource(show_spinner=False)
+def warm() -> None:
+    """Import beside the first page what the others will need; once for each server."""
+    threading.Thread(target=lambda: [importlib.import_module(name) for name in LATER],
+                     daemon=True).start()  # fmt: skip
+
+
+def to_the_first() -> None:
+    """The first page has the address of the folder; who writes its name is led there."""
+    st.switch_page(f"app_pages/{FIRST}.py")
+
+
+sections = {
+    section: [
+        st.Page(
+            f"app_pages/{name}.py",
+            title=title,
+            icon=icon,
+            url_path="first" if name == FIRST else name,  # it has no name in the address
+            default=name == FIRST,
+        )
+        for name, (title, icon) in pages.items()
+    ]
+    for section, pages in PAGES.items()
+}
+sections["Scores"].append(st.Page(to_the_first, url_path=FIRST, visibility="hidden"))
+page = st.navigation(sections)
 st.html(LOOKS)
 if os.environ.get("NEURODECODE_DEMONSTRATION"):
     st.info(
@@ -57,3 +79,4 @@ if os.environ.get("NEURODECODE_DEMONSTRATION"):
         icon=":material/science:",
     )
 page.run()
+warm()

@@ -15,6 +15,8 @@ from neurodecode.results.store import Run
 from neurodecode.show.figures.figure import Figure
 
 Answer = TypeVar("Answer")
+LONGEST = 29
+"""Characters of a run's name that the sidebar has room for."""
 
 
 def runs_folder() -> Path:
@@ -54,7 +56,7 @@ def choose_run(
     asked = st.session_state.get("run") or st.session_state.get("kept_run")
     asked = asked or st.query_params.get("run")
     st.session_state["run"] = asked if asked in names else names[0]
-    name = st.sidebar.selectbox("Run", names, key="run")
+    name = st.sidebar.selectbox("Run", names, key="run", format_func=in_short)
     st.session_state["kept_run"] = name
     if st.query_params.get("run") != name:
         st.query_params["run"] = name
@@ -70,8 +72,13 @@ def choose_runs(
     """The run that is chosen in the sidebar, and others to put beside it, oldest first."""
     first = choose_run(need, without=without, command=command)
     others = [r.id for r in reversed(all_runs()) if r.id != first.id and (not need or need(r))]
-    more = st.sidebar.multiselect("Beside it", others) if others else []
+    more = st.sidebar.multiselect("Beside it", others, format_func=in_short) if others else []
     return [run for run in all_runs() if run.id in {first.id, *more}]
+
+
+def in_short(name: str) -> str:
+    """A run's name where there is little room: its beginning, and the end that tells it apart."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 14]}\u2026{name[-13:]}"
 
 
 def headline(words: str, about: str = "") -> None:
@@ -84,12 +91,12 @@ def headline(words: str, about: str = "") -> None:
 def about(run: Run) -> str:
     """What a run was made on, in a line; what must be said of it stands in capitals."""
     meta = run.meta()
-    marks = marks_of(meta)
+    marks, n_chans = marks_of(meta), len(meta.get("ch_names") or [])
     facts = [
-        f"{meta.get('dataset', '')}{f' ({marks} recordings)' if marks else ''}",
+        f"{meta.get('dataset', '')}{marks and f' ({marks})'}",
         str(meta.get("protocol") or ""),
         " / ".join(map(str, meta.get("classes") or [])),
-        f"{len(meta.get('ch_names') or [])} channels",
+        f"{n_chans} channels" if n_chans else "",
         run.id,
     ]
     return " · ".join(fact for fact in facts if fact)
@@ -124,7 +131,7 @@ def show(figure: Figure, *, key: str = "") -> None:
                     type="tertiary",
                 )
         if figure.chart is not None:
-            st.altair_chart(figure.chart, width="stretch")
+            st.altair_chart(figure.fitted(), width="stretch")
         else:
             words = f"{figure.name}\n{figure.title}\n{figure.csv()}"
             st.image(_svg(figure, hashlib.sha256(words.encode()).hexdigest(), is_dark()))

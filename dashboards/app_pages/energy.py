@@ -15,27 +15,29 @@ from neurodecode.results.energy import (
 from neurodecode.results.store import Run
 from neurodecode.show.figures import energy
 
+NUMBER = st.column_config.NumberColumn
 COUNTS = {
-    "decoder": st.column_config.TextColumn("Decoder"),
-    "score": st.column_config.NumberColumn("Score", format="%.3f"),
-    "n_params": st.column_config.NumberColumn("Parameters", format="localized"),
-    "rate": st.column_config.NumberColumn("Spikes / neuron / step", format="%.3f"),
-    "macs": st.column_config.NumberColumn("MACs", format="compact"),
-    "acs": st.column_config.NumberColumn("ACs", format="compact"),
-    "memory_int8": st.column_config.NumberColumn("MODELLED, int8 (\u00b5J)", format="%.2f"),
-    "quantised": st.column_config.NumberColumn("MODELLED, without spikes (\u00b5J)", format="%.2f"),
-    "p50_ms": st.column_config.NumberColumn("Median (ms)", format="%.2f"),
-    "p99_ms": st.column_config.NumberColumn("99 % (ms)", format="%.2f"),
-}
-TIMES = st.column_config.NumberColumn
+    "decoder": st.column_config.TextColumn("Decoder", width=190),
+    "score": NUMBER("Score", format="%.3f", width=56),
+    "n_params": NUMBER("Parameters", format="localized", width=84),
+    "rate": NUMBER("Spike rate", format="%.3f", width=76, help="Per neuron and step."),
+    "macs": NUMBER("MACs", format="compact", width=58, help="Multiply-accumulates of a window."),
+    "acs": NUMBER("ACs", format="compact", width=54, help="Accumulates of a window."),
+    "memory_int8": NUMBER("MODELLED \u00b5J", format="%.2f", width=104,
+                          help="Operations and memory, int8."),
+    "quantised": NUMBER("no spikes \u00b5J", format="%.2f", width=92,
+                        help="MODELLED, int8: the same layers without spikes."),
+    "p50_ms": NUMBER("Median ms", format="%.2f", width=80, help="Of one window, measured."),
+    "p99_ms": NUMBER("99 % ms", format="%.2f", width=66, help="99th percentile, measured."),
+}  # fmt: skip
 TWINS = {
     "decoder": st.column_config.TextColumn("Spiking"),
     "twin": st.column_config.TextColumn("Conventional"),
-    "gain": TIMES("Score", format="%+.3f"),
-    "operations": TIMES("Operations ×", format="%.2f"),
-    "memory": TIMES("and memory ×", format="%.2f"),
-    "memory_int8": TIMES("in int8 ×", format="%.2f"),
-    "counterpart": TIMES("Counterpart ×", format="%.2f"),
+    "gain": NUMBER("Score", format="%+.3f"),
+    "operations": NUMBER("Operations ×", format="%.2f"),
+    "memory": NUMBER("and memory ×", format="%.2f"),
+    "memory_int8": NUMBER("in int8 ×", format="%.2f"),
+    "counterpart": NUMBER("Counterpart ×", format="%.2f"),
 }
 
 
@@ -69,7 +71,7 @@ def costs(document: dict[str, Any]) -> None:
     spikes = energy.spikes(document)
     if spikes is not None:
         parts.show(spikes)
-    st.dataframe(table[list(COUNTS)], column_config=COUNTS, hide_index=True)
+    st.dataframe(table[list(COUNTS)], column_config=COUNTS, hide_index=True, placeholder="")
     unseen = sorted({name for entry in document["models"] for name in entry.get("unseen", [])})
     if unseen:
         st.warning(f"Not counted: products within {', '.join(unseen)}.")

@@ -1,6 +1,7 @@
 """What does a decoder read, and is the map of it to be believed?"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import parts
@@ -48,26 +49,40 @@ def mark_of(method: str) -> str:
     return f"{mark} {maps.method_words(method)}"
 
 
-def pair(kind: str, make: Callable[..., Figure], *more: str) -> None:
-    """A map of the decoder, and beside it the same of the recordings themselves."""
-    left, right = st.columns(2, gap="medium")
-    with left:
+def beside(makers: dict[str, Callable[..., Figure]]) -> None:
+    """Each kind of map of the decoder, beside it that of the recordings themselves.
+
+    What only one of them has comes last, two in a line, so that nothing leaves a hole.
+    """
+    shown, alone = list[Figure](), list[Figure]()
+    for kind, make in makers.items():
+        found = []
         if kind in kinds:
-            parts.show(make(own, method, *more, as_shares=as_shares, verdict=verdict))
-        else:
-            st.caption(f"No map {WHERE[kind]} by {maps.method_words(method)}.")
-    with right:
+            found.append(make(own, method, as_shares=as_shares, verdict=verdict))
         if kind in data_kinds:
-            parts.show(make(recordings, "erds", *more, as_shares=False))
-        else:
-            st.caption(f"No map {WHERE[kind]} of the recordings themselves.")
+            found.append(make(recordings, "erds", as_shares=False))
+        (shown if len(found) > 1 else alone).extend(found)
+    in_pairs([*shown, *alone])
+    for known, whose in ((kinds, f"by {maps.method_words(method)}"),
+                         (data_kinds, "of the recordings themselves")):  # fmt: skip
+        missing = [WHERE[kind] for kind in makers if kind not in known]
+        if missing:
+            st.caption(f"There is no map {' or '.join(missing)} {whose}.")
+
+
+def in_pairs(figures: list[Figure]) -> None:
+    """Two in a line; the last takes the whole of it where their number is odd."""
+    for i in range(0, len(figures), 2):
+        line = figures[i : i + 2]
+        for column, figure in zip(st.columns(len(line), gap="medium"), line, strict=True):
+            with column:
+                parts.show(figure)
 
 
 def axes() -> None:
     """Over the head, in time and in frequency."""
-    pair("chan", maps.class_maps)
-    pair("time", maps.time_profile)
-    pair("freq", maps.freq_profile)
+    in_frequency = partial(maps.freq_profile, truth=kept.truth_bands(summary))
+    beside({"chan": maps.class_maps, "freq": in_frequency, "time": maps.time_profile})
 
 
 def two_axes() -> None:
@@ -75,11 +90,10 @@ def two_axes() -> None:
     for kind in ("chan_chan", "time_time"):
         if kind in kinds:
             parts.show(maps.heatmaps(own, method, kind, as_shares=as_shares, verdict=verdict))
-    for kind in ("chan_freq", "chan_time"):
-        if kind in kinds:
-            pair(kind, maps.heatmaps, kind)
     if not any("_" in kind for kind in kinds):
         st.info(f"There is no map over two axes by {maps.method_words(method)}.")
+    elif {"chan_freq", "chan_time"} & set(kinds):
+        beside({k: partial(maps.heatmaps, kind=k) for k in ("chan_freq", "chan_time")})
 
 
 def patterns() -> None:
@@ -108,12 +122,9 @@ def checks() -> None:
     parts.show(sanity.verdicts(summary, pipeline))
     if any(e["method"] == method for e in kept.of_pipeline(summary, "curves", pipeline)):
         parts.show(sanity.curves(summary, pipeline, method))
-    left, right = st.columns(2, gap="medium")
-    with left:
-        if kept.of_pipeline(summary, "cascade", pipeline):
-            parts.show(sanity.cascade(summary, pipeline))
-    with right:
-        parts.show(sanity.agreement(summary, pipeline))
+    has_cascade = bool(kept.of_pipeline(summary, "cascade", pipeline))
+    cascade = [sanity.cascade(summary, pipeline)] if has_cascade else []
+    in_pairs([*cascade, sanity.agreement(summary, pipeline)])
 
 
 def artifacts() -> None:

@@ -6,31 +6,33 @@ import pandas as pd
 import parts
 import streamlit as st
 
-from neurodecode.results.overview import Survey, name_groups, newest_of_each, survey
+from neurodecode.results.overview import Survey, name_groups, survey
 from neurodecode.results.store import Run
 from neurodecode.show.figures.colours import metric_words
 from neurodecode.show.figures.scores import board_figure
 
 COLUMNS: dict[str, Any] = {
     "run": st.column_config.TextColumn("Run", width=250),
-    "marks": st.column_config.TextColumn("Mark", width=100),
-    "fits": st.column_config.TextColumn("Finished", width=85),
-    "best": st.column_config.TextColumn("Best decoder", width=180),
-    "score": st.column_config.NumberColumn("Its mean", format="%.3f", width=70),
-    "metric": st.column_config.TextColumn("Metric", width=130),
-    "when": st.column_config.DatetimeColumn("Last change", format="YYYY-MM-DD HH:mm", width=130),
+    "marks": st.column_config.TextColumn("Mark", width=88),
+    "fits": st.column_config.TextColumn("Finished", width=86),
+    "best": st.column_config.TextColumn("Best decoder", width=170),
+    "score": st.column_config.NumberColumn("Its mean", format="%.3f", width=66),
+    "metric": st.column_config.TextColumn("Metric", width=120),
+    "when": st.column_config.DatetimeColumn("Changed", format="distance", width=104),
     "kind": st.column_config.TextColumn("Of", width=90),
     "dataset": "Data set",
     "protocol": "Protocol",
 }
+FILTERS = {"paradigm": "Paradigm", "dataset": "Data set", "protocol": "Protocol"}
+MOST = 20  # runs whose scores are drawn at once
 
 surveyed = parts.cached(survey)
 
 
 def boards(surveys: dict[Run, Survey], metric: str) -> pd.DataFrame:
-    """Scores of all runs in a metric; those of each run's own metric are known already."""
+    """Scores of runs in a metric, newest first; those of each run's own are known already."""
     found = []
-    for run, about in surveys.items():
+    for run, about in reversed(surveys.items()):
         own = about.board if about.metrics[:1] == (metric,) else surveyed(run, metric).board
         if own is not None:
             found.append(own)
@@ -61,20 +63,21 @@ with parts.saying():
         with st.container(horizontal=True, vertical_alignment="bottom"):
             metrics = list(dict.fromkeys(m for about in decoding.values() for m in about.metrics))
             metric = st.selectbox("Metric", metrics, format_func=metric_words)
-            paradigms = sorted({line["paradigm"] for line in lines if line["kind"] == "decoders"})
-            paradigm = st.selectbox("Paradigm", ["all", *paradigms])
-            protocols = sorted({line["protocol"] for line in lines if line["kind"] == "decoders"})
-            protocol = st.selectbox("Protocol", ["all", *protocols])
-            every = st.toggle("Earlier runs too", help="Not only the newest on the same data.")
-        shown = boards(decoding, metric)
-        if not shown.empty and paradigm != "all":
-            shown = shown[shown["paradigm"] == paradigm]
-        if not shown.empty and protocol != "all":
-            shown = shown[shown["protocol"] == protocol]
+            for name, words in FILTERS.items():
+                values = sorted({about.line[name] for about in decoding.values()})
+                value = st.selectbox(words, ["all", *values])
+                if value != "all":
+                    decoding = {r: s for r, s in decoding.items() if s.line[name] == value}
+        newest = dict(list(decoding.items())[-MOST:])
+        shown = boards(newest, metric)
         if shown.empty:
             st.info("No run fits these choices.")
         else:
-            parts.show(board_figure(name_groups(shown if every else newest_of_each(shown))))
+            parts.show(board_figure(name_groups(shown)))
+            if len(newest) < len(decoding):
+                st.caption(
+                    f"The newest {MOST} of {len(decoding)} runs; choose to see earlier ones."
+                )
 
     if lines:
         st.subheader("All runs")
@@ -82,4 +85,5 @@ with parts.saying():
             f"{line['finished']} of {line['planned']}" if line["planned"] else f"{line['finished']}"
             for line in lines
         ]
+        table["metric"] = [metric_words(word) for word in table["metric"]]
         st.dataframe(table[list(COLUMNS)], column_config=COLUMNS, hide_index=True, placeholder="")

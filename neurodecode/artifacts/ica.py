@@ -43,6 +43,8 @@ RANK = 1e-6
 ENOUGH, FEWEST = 20, 5
 """Samples for each pair of components: those that are asked for need the second, and by default
 there are no more than the first allows."""
+SLOWEST = 100.0
+"""Sampling rate that ICLabel's autocorrelations need, Hz."""
 SHORTEST = 5.0
 """Signal without which nothing is found that would hold elsewhere, s."""
 PLENTY = 100
@@ -109,7 +111,7 @@ class IndependentComponents(Stepwise):
         ------
         SignalError
             If there are fewer than 3 channels, too few samples for the components, or ICLabel was
-            asked for and channels are not EEG or have no position.
+            asked for and channels are not EEG, have no position or come at less than 100 Hz.
         ConfigError
             If ICLabel was asked for and is not installed, or an option cannot be.
         """
@@ -160,7 +162,7 @@ class IndependentComponents(Stepwise):
 
     def _labeller(self, raw: BaseRaw, placed: bool) -> str:
         eeg = set(raw.get_channel_types(list(self.ch_names_))) == {"eeg"}
-        able = placed and eeg
+        able = placed and eeg and self.sfreq_ >= SLOWEST
         if self.labels == "scores" or (
             self.labels == "auto" and not (able and has("mne_icalabel"))
         ):
@@ -168,8 +170,9 @@ class IndependentComponents(Stepwise):
         extra("mne_icalabel", "ica.labels = 'iclabel'")
         if not able:
             raise SignalError(
-                "ICLabel looks at maps of EEG, and these channels are not all EEG with a position. "
-                "Name them by the 10-20 system, or take ica.labels='scores'."
+                "ICLabel looks at maps of EEG at 100 Hz or more, and these channels are not all "
+                f"EEG with a position, or come at {self.sfreq_:g} Hz. Name them by the 10-20 "
+                "system and keep a higher rate, or take ica.labels='scores'."
             )
         return "iclabel"
 

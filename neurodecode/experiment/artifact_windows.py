@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import NeurodecodeError
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.cleaning import own_windows
+from neurodecode.evaluation.cleaning import Continuous, own_windows
 from neurodecode.experiment.data import Report, load_data
 
 LEAST = 1e-9
@@ -23,6 +24,7 @@ def artifact_windows(
     *,
     n_workers: int = 1,
     report: Report = lambda words, done, total: None,
+    on_done: Report = lambda words, done, total: None,
 ) -> NDArray[np.float32] | str:
     """Recorded less cleaned windows, (n_epochs, n_chans, n_times), microvolts, not aligned.
 
@@ -38,8 +40,8 @@ def artifact_windows(
         A cleaner, see `neurodecode.evaluation.cleaning`.
     n_workers
         Processes; each takes a recording.
-    report
-        Called while reading.
+    report, on_done
+        Called while reading; and while recordings are cleaned, which takes long.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def artifact_windows(
         assert continuous is not None, "recordings are kept where they are cleaned"
         if again.digest() != epochs.digest():
             return "The recordings are not those of the run any more. Fit it again."
-        artifacts = again.x - own_windows(again, continuous, word, n_workers=n_workers)
+        artifacts = again.x - _cleaned(again, continuous, word, n_workers, on_done)
     except NeurodecodeError as error:
         return str(error)
     except (RuntimeError, ValueError) as error:  # ICLabel's net is for usual rates and lengths
@@ -62,3 +64,17 @@ def artifact_windows(
     if np.square(artifacts).sum() <= LEAST * np.square(again.x).sum():
         return f"{word} found nothing to take out."
     return np.asarray(artifacts, dtype=np.float32)
+
+
+def _cleaned(
+    epochs: EpochSet, continuous: Continuous, word: str, n_workers: int, on_done: Report
+) -> NDArray[np.float32]:
+    """As `own_windows`, a few recordings at a time, so that it can say how far it is."""
+    x, parts = np.full_like(epochs.x, np.nan), continuous.parts
+    for i in range(0, len(parts), n_workers):
+        on_done(f"recordings searched for artifacts, {word}", i, len(parts))
+        some = replace(continuous, parts=parts[i : i + n_workers])
+        cleaned = own_windows(epochs, some, word, n_workers=n_workers)
+        for part in some.parts:
+            x[part.index] = cleaned[part.index]
+    return x

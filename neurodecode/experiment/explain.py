@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -96,13 +97,15 @@ def explain_run(
         n_shuffled=n_shuffled,
         cleaner=_checked_cleaner(cleaner),
     )
-    rows = _rows(run, models, n_folds)
+    all_rows = _tested_rows(run)
+    rows = _chosen_rows(run, all_rows, models, n_folds)
     source = Source(run, report)
-    waiting = [row for row in rows if again or not _is_kept(run, row, options)]
+    found = [(row, _still_to_do(run, row, options, again=again)) for row in rows]
+    waiting = [(row, todo) for row, todo in found if todo is not None]
     if waiting:
-        _explain(run, waiting, rows, source, options, n_workers, report, on_done)
+        _explain(run, waiting, all_rows, source, n_workers, report, on_done)
     _explain_data(run, source, again=again, report=report)
-    summary = summarise(run, rows)
+    summary = summarise(run, all_rows)
     with writing(kept.summary_file(run)) as file:
         file.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
@@ -123,102 +126,114 @@ def _checked_cleaner(word: str) -> str:
     return word
 
 
-def _rows(run: Run, models: Sequence[str] | None, n_folds: int | None) -> list[ResultRow]:
-    """Rows to explain: of the first seeds' folds, as the run's plan has them."""
+def _tested_rows(run: Run) -> list[ResultRow]:
+    """Finished folds that test somebody, in the order of the run's plan."""
     meta = run.meta()
     if meta.get("paradigm") in ("denoise", "pretrain"):
         raise ConfigError(
             f"{run.id} trained no decoder ({meta['paradigm']}), so there is nothing to explain. "
             f"Name a run of `neurodecode fit`."
         )
-    rows = run.rows()
+    rows = [row for row in run.rows() if row.n_test]
     if not rows:
-        raise StoreError(f"No fold of {run.path} is finished. Give the command of the run again.")
+        raise StoreError(
+            f"No fold of {run.path} that tests somebody is finished. Give the command of the run "
+            f"again."
+        )
+    return rows
+
+
+def _chosen_rows(
+    run: Run, rows: Sequence[ResultRow], models: Sequence[str] | None, n_folds: int | None
+) -> list[ResultRow]:
     known = list(dict.fromkeys(row.model for row in rows))
     for name in models or ():
         if name not in known:
             raise UnknownName(f"decoder of {run.id}", name, known)
-    rows = [row for row in rows if row.n_test and (models is None or row.model in models)]
     folds = list(dict.fromkeys(row.fold for row in rows))[:n_folds]
-    return [row for row in rows if row.fold in folds]
+    return [row for row in rows if row.fold in folds and (models is None or row.model in models)]
 
 
-def _is_kept(run: Run, row: ResultRow, options: Options) -> bool:
-    """Whether the maps of a fold are there, made by this code from as many windows."""
+def _still_to_do(run: Run, row: ResultRow, options: Options, *, again: bool) -> Options | None:
+    """What is to be made of a fold; None if it is there, made by this code and just so.
+
+    Other methods that are kept of it are made again beside those that are asked for: none is lost.
+    """
     maps = kept.read_maps(run, row.key)
     if maps is None or maps.facts.get("code") != explain_digest():
-        return False
+        return options
     done = maps.facts.get("options", {})
-    return (
-        set(options.methods) <= set(done.get("methods", ()))
-        and done.get("n_windows") == options.n_windows
-        and done.get("n_shuffled") == options.n_shuffled
-        and done.get("cleaner") == options.cleaner
-    )
+    if done | {"methods": ()} != asdict(options) | {"methods": ()}:
+        return options
+    if not again and set(options.methods) <= set(done["methods"]):
+        return None
+    return replace(options, methods=tuple(dict.fromkeys((*done["methods"], *options.methods))))
 
 
 def _explain(
     run: Run,
-    rows: Sequence[ResultRow],
+    waiting: Sequence[tuple[ResultRow, Options]],
     all_rows: Sequence[ResultRow],
     source: Source,
-    options: Options,
     n_workers: int | None,
     report: Report,
     on_done: Report,
 ) -> None:
-    n_cores = os.cpu_count() or 1
-    n_workers = min(n_workers or n_cores, len(rows))
-    n_threads = max(1, n_cores // n_workers)
-    artifacts = _artifacts(source, rows, options, n_workers, report)
-    folds = _folds(run, rows, all_rows, source, options, artifacts)
+    n_workers = n_workers or os.cpu_count() or 1
+    artifacts = _artifacts(source, waiting, n_workers, report, on_done)
+    n_workers = min(n_workers, len(waiting))
+    folds = _folds(run, waiting, all_rows, source, artifacts)
     if n_workers == 1:
-        done = (explain_fold(fold, n_threads) for fold in folds)
+        done = (explain_fold(fold) for fold in folds)
     else:
         parallel = Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
-        done = parallel(delayed(explain_fold)(fold, n_threads) for fold in folds)
+        done = parallel(delayed(explain_fold)(fold) for fold in folds)
     for i, name in enumerate(done, 1):
-        on_done(name, i, len(rows))
+        on_done(name, i, len(waiting))
 
 
 def _artifacts(
     source: Source,
-    rows: Sequence[ResultRow],
-    options: Options,
+    waiting: Sequence[tuple[ResultRow, Options]],
     n_workers: int,
     report: Report,
+    on_done: Report,
 ) -> Array | str | None:
     """What a cleaner takes out of all windows, or why that cannot be known; None if not asked."""
-    if options.cleaner == "none" or all(row.clean != "none" for row in rows):
+    word = waiting[0][1].cleaner
+    if word == "none" or all(row.clean != "none" for row, _ in waiting):
         return None
     return artifact_windows(
-        source.choices, source.epochs, options.cleaner, n_workers=n_workers, report=report
+        source.choices,
+        source.epochs,
+        word,
+        n_workers=n_workers,
+        report=report,
+        on_done=on_done,
     )
 
 
 def _folds(
     run: Run,
-    rows: Sequence[ResultRow],
+    waiting: Sequence[tuple[ResultRow, Options]],
     all_rows: Sequence[ResultRow],
     source: Source,
-    options: Options,
     artifacts: Array | str | None,
 ) -> Iterator[Fold]:
     """Folds to explain; windows of one are aligned when it is its turn."""
     nth: dict[tuple[Pipeline, int], list[str]] = {}
     for row in all_rows:
         nth.setdefault((_pipeline(row), row.seed), []).append(row.key)
-    for row in rows:
+    for row, options in waiting:
         place = nth[_pipeline(row), row.seed].index(row.key)
         first_seed = row.seed == min(r.seed for r in all_rows)
         fold, train, test = source.sides(row)
         epochs = source.epochs
         gain = np.float32(checkpoint.load_extra(run.checkpoint_file(row.key)).get("gain", 1.0))
-        train, test = train * gain, test * gain
         shuffled = None
         if first_seed and place < options.n_shuffled:
             y, who = training_labels(epochs, fold, row.seed, shuffled=True, slide=source.slide)
-            shuffled = (train, y, who)
+            shuffled = (train * gain, y, who)
         y_train, y_test = epochs.y[fold.train], epochs.y[fold.test]
         pick = spread_over(y_test, options.n_windows)
         few = spread_over(y_train, MOST_TRAIN)
@@ -231,9 +246,9 @@ def _folds(
             run=run,
             row=row,
             windows=Windows(
-                x=test[pick],
+                x=test[pick] * gain,
                 y=y_test[pick],
-                x_train=train[few],
+                x_train=train[few] * gain,
                 y_train=y_train[few],
                 axes=_axes(source),
             ),
@@ -249,9 +264,10 @@ def _folds(
 
 
 def _tmin(source: Source) -> float:
-    """Where windows begin, s from the event; where they slide, or step, an event is nowhere."""
+    """Where windows begin, s from the event; where they slide, or step, it is anywhere: 0."""
     cut = source.choices["epochs"]
-    return 0.0 if cut["window"] is None or cut["slide"] else float(cut["window"][0])
+    anywhere = cut["window"] is None or cut["slide"] or cut["stride"] is not None
+    return 0.0 if anywhere else float(cut["window"][0])
 
 
 def _sources(source: Source, row: ResultRow) -> tuple[SourceTruth, ...]:
@@ -278,13 +294,15 @@ def _pipeline(row: ResultRow) -> Pipeline:
 def _explain_data(run: Run, source: Source, *, again: bool, report: Report) -> None:
     """Keep what the recordings themselves do, for every subject."""
     code = explain_digest()
-    done = {} if again else {maps.facts["subject"]: maps for maps in kept.read_data_maps(run)}
-    if done and all(maps.facts.get("code") == code for maps in done.values()):
+    done = [] if again else kept.read_data_maps(run)
+    whole = {maps.facts.get("n_subjects") for maps in done} == {len(done)}  # not cut off
+    if whole and all(maps.facts.get("code") == code for maps in done):
         return
     epochs, before = source.epochs, baselines(source.choices, report)
     axes = _axes(source)
     several = epochs.table["dataset"].nunique() > 1
-    for (dataset, subject), table in epochs.table.groupby(["dataset", "subject"], sort=False):
+    people = epochs.table.groupby(["dataset", "subject"], sort=False)
+    for (dataset, subject), table in people:
         index = table.index.to_numpy()
         x = epochs.x[index]
         found = desynchronisation(
@@ -294,7 +312,9 @@ def _explain_data(run: Run, source: Source, *, again: bool, report: Report) -> N
         facts: dict[str, Any] = {
             "key": kept.data_file(run, name).stem,
             **{"model": "data", "align": "none", "clean": "none", "fold": "", "session": "*"},
-            **{"subject": str(subject), "seed": 0, "score": None},
+            # Named as the folds that test this person are.
+            "subject": f"{dataset}/{subject}" if several else str(subject),
+            **{"seed": 0, "score": None, "n_subjects": len(people)},
             **_axes_facts(source),
             "code": code,
             "n_windows": len(x),

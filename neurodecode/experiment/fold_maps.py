@@ -75,10 +75,13 @@ class Fold:
     options: Options
 
 
-def explain_fold(fold: Fold, n_threads: int) -> str:
-    """Make and keep the maps of one fold: what it is called."""
+def explain_fold(fold: Fold) -> str:
+    """Make and keep the maps of one fold: what it is called.
+
+    In one thread: how many there are changes the order of sums, and so the last digits.
+    """
     row = fold.row
-    with threadpool_limits(1, user_api="blas"), torch_threads(n_threads):
+    with threadpool_limits(1, user_api="blas"), torch_threads(1):
         decoder = checkpoint.load(fold.run.checkpoint_file(row.key))
         windows = fold.windows
         found, seconds = {}, {}
@@ -153,14 +156,14 @@ def _checks(fold: Fold, decoder: Decoder, found: Mapping[str, Maps]) -> Document
         return checks
     pick = spread_over(windows.y, N_COMPARED)
     few = replace(windows, x=windows.x[pick], y=windows.y[pick])
-    for name in found:
-        maps = EXPLAINERS.get(name)(decoder, few)
+    own = {name: EXPLAINERS.get(name)(decoder, few) for name in found}
+    for name, maps in own.items():
         for what, decoders in others.items():
             alike = [_alike(name, maps, other, few) for other in decoders]
             known = [value for value in alike if np.isfinite(value)]
             checks[name][what] = float(np.mean(known)) if known else None
     if is_net(decoder) and fold.cascade:
-        _add_cascade(checks, decoder, found, few)
+        _add_cascade(checks, decoder, own, few)
     return checks
 
 
@@ -183,11 +186,10 @@ def _alike(name: str, maps: Maps, other: Decoder, windows: Windows) -> float:
 
 
 def _add_cascade(
-    checks: Document, decoder: Decoder, found: Mapping[str, Maps], windows: Windows
+    checks: Document, decoder: Decoder, own: Mapping[str, Maps], windows: Windows
 ) -> None:
-    whole = {name: EXPLAINERS.get(name)(decoder, windows) for name in found}
     for layer, net in cascade(decoder, windows.x_train):
-        for name, maps in whole.items():
+        for name, maps in own.items():
             course = checks[name].setdefault("cascade", {"layers": [], "similarity": []})
             course["layers"].append(layer)
             course["similarity"].append(_alike(name, maps, net, windows))

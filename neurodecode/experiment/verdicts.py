@@ -22,17 +22,21 @@ Document = dict[str, Any]
 
 
 def summarise(run: Run, rows: Sequence[ResultRow]) -> Document:
-    """Verdicts over all folds."""
-    meta, table = run.meta(), load_rows([run])
-    folds = [maps for row in rows if (maps := kept.read_maps(run, row.key)) is not None]
+    """Verdicts over all of these folds that have maps made by this code.
+
+    Folds, sessions and seeds of a subject are averaged first, so that a subject counts once.
+    """
+    meta, table, code = run.meta(), load_rows([run]), explain_digest()
+    read = (kept.read_maps(run, row.key) for row in rows)
+    folds = [maps for maps in read if maps is not None and maps.facts["code"] == code]
     first = folds[0].facts
     document: Document = {
         "run": run.id,
-        "code": explain_digest(),
+        "code": code,
         "command": f"neurodecode explain {run.id}",
         **{k: meta.get(k) for k in ("paradigm", "dataset", "protocol", "simulated", "metric")},
         **{k: first[k] for k in ("classes", "ch_names", "positions", "times", "freqs")},
-        "n_windows": first["n_windows"],
+        "n_windows": max(fold.facts["n_windows"] for fold in folds),
         "folds": len({fold.facts["fold"] for fold in folds}),
         "methods": [],
         "curves": [],
@@ -50,31 +54,43 @@ def summarise(run: Run, rows: Sequence[ResultRow]) -> Document:
         level, limit = chance(mine)
         score = float(scores[pipeline].mean()) if pipeline in scores else float("nan")
         for method, about in kept.methods_of(several).items():
-            entry = {
-                **dict(zip(PIPELINE, pipeline, strict=True)),
-                "method": method,
-                **{k: about[k] for k in ("summary", "unit", "signed")},
-                "kinds": kept.kinds_of(several, method),
-                "n_folds": len(several),
-                "n_subjects": len({fold.facts["subject"] for fold in several}),
-                "seeds": len({fold.facts["seed"] for fold in several}),
-            }
-            checks = [fold.facts["checks"][method] for fold in several
-                      if method in fold.facts["checks"]]  # fmt: skip
+            having = [fold for fold in several if method in fold.facts["checks"]]
+            checks = [fold.facts["checks"][method] for fold in having]
+            named = {**dict(zip(PIPELINE, pipeline, strict=True)), "method": method}
             verdict = judge(
                 score=score,
                 chance=level,
                 limit=limit,
-                agreement=_agreement(several, method),
-                folds=checks,
+                agreement=_agreement(having, method),
+                folds=_by_unit(having, checks),
             )
-            truths = [check["truth"] for check in checks if check.get("truth")]
-            truth = mean_truth(truths) if truths else None
-            document["methods"].append({**entry, **verdict, "truth": truth})
-            named = {k: entry[k] for k in (*PIPELINE, "method")}
+            truths = _by_unit(having, [check.get("truth") or {} for check in checks])
+            document["methods"].append(
+                {
+                    **named,
+                    **{k: about[k] for k in ("summary", "unit", "signed")},
+                    "kinds": kept.kinds_of(having, method),
+                    "n_folds": len(having),
+                    "n_subjects": len({fold.unit for fold in having}),
+                    "seeds": len({fold.facts["seed"] for fold in having}),
+                    **verdict,
+                    "truth": mean_truth(truths) if truths else None,
+                }
+            )
             _add_curves(document, named, checks)
         document["reliance"] += _mean_reliance(pipeline, several)
     return dict(plain(document))
+
+
+def _by_unit(folds: Sequence[FoldMaps], numbers: Sequence[Document]) -> list[dict[str, float]]:
+    """Mean of each known number of folds over those of a subject; subjects without any are not."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for fold, facts in zip(folds, numbers, strict=True):
+        own = found.setdefault(fold.unit, {})
+        for name, value in facts.items():
+            if isinstance(value, float | int):
+                own.setdefault(name, []).append(float(value))
+    return [{k: float(np.mean(v)) for k, v in own.items()} for own in found.values() if own]
 
 
 def _truth_bands(folds: Sequence[FoldMaps]) -> list[list[float]]:
@@ -87,41 +103,41 @@ def _truth_bands(folds: Sequence[FoldMaps]) -> list[list[float]]:
 
 
 def _agreement(folds: Sequence[FoldMaps], method: str) -> float:
-    """Mean similarity of a method's maps between folds of one seed."""
-    about = kept.methods_of(folds).get(method, {})
-    maps = [
-        Maps(
-            kinds={kind: value for kind in kept.kinds_of([fold], method)
-                   if (value := fold.get(method, kind)) is not None},
-            unit=about.get("unit", ""),
-            signed=about.get("signed", False),
-        )
-        for fold in folds
-        if fold.facts["seed"] == folds[0].facts["seed"]
-    ]  # fmt: skip
-    alike = [similarity(a, b) for a, b in combinations([m for m in maps if m.kinds], 2)]
+    """Mean similarity of a method's maps between folds of one seed.
+
+    Where a subject has several folds, decoders are of one person, and only folds of the same person
+    are compared: people may well differ.
+    """
+    first = [fold for fold in folds if fold.facts["seed"] == folds[0].facts["seed"]]
+    pairs = list(combinations(first, 2))
+    same = [(a, b) for a, b in pairs if a.unit == b.unit]
+    alike = [similarity(_maps(a, method), _maps(b, method)) for a, b in same or pairs]
     known = [value for value in alike if np.isfinite(value)]
     return float(np.mean(known)) if known else float("nan")
 
 
+def _maps(fold: FoldMaps, method: str) -> Maps:
+    kinds = {name.partition("/")[2]: value for name, value in fold.tensors.items()
+             if name.startswith(f"{method}/")}  # fmt: skip
+    return Maps(kinds=kinds, unit="")
+
+
 def _mean_reliance(pipeline: Pipeline, folds: Sequence[FoldMaps]) -> list[Document]:
-    """Loss of balanced accuracy without each part, over folds."""
-    lines: dict[str, list[Document]] = {}
-    for fold in folds:
-        for line in fold.facts.get("reliance", []):
-            lines.setdefault(line["part"], []).append(line)
+    """Loss of balanced accuracy without each part, over subjects."""
+    several = [{line["part"]: line for line in f.facts.get("reliance", [])} for f in folds]
     out = []
-    for part, several in lines.items():
-        drops = np.array([line["drop"] for line in several])
+    for part, first in {k: v for lines in several for k, v in lines.items()}.items():
+        units = _by_unit(folds, [lines.get(part, {}) for lines in several])
+        drops = np.array([unit["drop"] for unit in units])
         low, high = interval(drops)
         out.append(
             {
                 **dict(zip(PIPELINE, pipeline, strict=True)),
                 "part": part,
-                "names": several[0]["names"],
+                "names": first["names"],
                 "drop": float(drops.mean()),
-                **{"low": low, "high": high, "n": len(several)},
-                "score": float(np.mean([line["score"] for line in several])),
+                **{"low": low, "high": high, "n": len(units)},
+                "score": float(np.mean([unit["score"] for unit in units])),
             }
         )
     return out

@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 
 from neurodecode.explain import EXPLAINERS
 from neurodecode.explain.csp_patterns import Components, find_components, spread
-from neurodecode.explain.margin import margins
+from neurodecode.explain.margin import all_margins
 from neurodecode.explain.power import TINY, bin_power
 from neurodecode.explain.windows import Array, Axes, Maps, Windows
 from neurodecode.models.bandpower_lr import BandPower, ChannelPool
@@ -96,13 +96,7 @@ def class_margins(decoder: Decoder, x: NDArray[np.float32], axes: Axes) -> Array
     NaN for a class that the decoder was not fitted to.
     """
     out = np.full((len(x), len(axes.classes)), np.nan)
-    known = np.asarray(decoder.classes_, dtype=int)
-    if len(known) == 2:  # each is what the other is not; asking takes long
-        out[:, known[1]] = margins(decoder, x, np.ones(len(x), dtype=np.int64))
-        out[:, known[0]] = -out[:, known[1]]
-        return out
-    for i, c in enumerate(known):
-        out[:, c] = margins(decoder, x, np.full(len(x), i))
+    out[:, np.asarray(decoder.classes_, dtype=int)] = all_margins(decoder, x)
     return out
 
 

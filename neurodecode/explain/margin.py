@@ -27,8 +27,6 @@ def torch_margin(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 def margins(decoder: Decoder, x: NDArray[np.float32], y: NDArray[np.int64]) -> NDArray[np.float64]:
     """Margin of class `y` in windows, (n_epochs,), by any decoder.
 
-    Classical decoders have log-probabilities in place of logits.
-
     Parameters
     ----------
     decoder
@@ -38,12 +36,20 @@ def margins(decoder: Decoder, x: NDArray[np.float32], y: NDArray[np.int64]) -> N
     y
         Classes, (n_epochs,), as indices into those of the decoder.
     """
+    return np.asarray(all_margins(decoder, x)[np.arange(len(y)), y])
+
+
+def all_margins(decoder: Decoder, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Margin of each class of the decoder in windows, (n_epochs, n_classes).
+
+    Classical decoders have log-probabilities in place of logits.
+    """
     if isinstance(decoder.model_, nn.Module):
         logits = ask(decoder, x, decoder.model_)
     else:
         logits = np.log(np.maximum(decoder.predict_proba(x), LEAST))
-    own = logits[np.arange(len(y)), y]
-    return np.asarray(own - (logits.sum(axis=1) - own) / (logits.shape[1] - 1))
+    others = (logits.sum(axis=1, keepdims=True) - logits) / (logits.shape[1] - 1)
+    return np.asarray(logits - others)
 
 
 def unit_of(decoder: Decoder) -> str:

@@ -30,7 +30,8 @@ def swap_channels(x: Array, chans: NDArray[np.integer] | list[int] | int, order:
     Parameters
     ----------
     x
-        (n_epochs, n_chans, n_times); it is left as it was.
+        (n_epochs, n_chans, n_times); it is left as it was. A channel that is absent from its own
+        window stays so, and one that is absent from the other keeps its samples.
     chans
         One index or several.
     order
@@ -38,7 +39,7 @@ def swap_channels(x: Array, chans: NDArray[np.integer] | list[int] | int, order:
     """
     chans = np.atleast_1d(chans)
     out = x.copy()
-    out[:, chans] = x[order][:, chans]
+    out[:, chans] = _given(x[:, chans], x[order][:, chans])
     return out
 
 
@@ -80,7 +81,11 @@ def swap_times(x: Array, samples: slice, order: Order) -> Array:
     order
         Which window gives to each, (n_epochs,).
     """
-    own, given = x[..., samples], x[order][..., samples]
     out = x.copy()
-    out[..., samples] = np.where(np.isnan(own) | np.isnan(given), own, given)
+    out[..., samples] = _given(x[..., samples], x[order][..., samples])
     return out
+
+
+def _given(own: Array, given: Array) -> Array:
+    """What is given, and its own where one of the two is absent."""
+    return np.where(np.isnan(own) | np.isnan(given), own, given)

@@ -9,6 +9,9 @@ from neurodecode.results.summaries import interval
 
 SAME = 0.5
 """Correlation from which two maps are called alike."""
+ENOUGH = 6
+"""Subjects below which an interval that holds 0 fails no map: of 3, it is 2.5 standard deviations
+wide to either side."""
 AGREE = 0.5
 """Correlation that maps of two folds have at least, on average."""
 
@@ -33,15 +36,16 @@ def judge(
     agreement
         Mean similarity between maps of different folds; not a number for a single one.
     folds
-        What was measured in each: ``random`` (similarity to maps of nets with random weights),
-        ``own_start`` (to the net before training), ``shuffled`` (to decoders fitted to shuffled
-        labels), ``faithful`` (gain of area over random orders). Any may be missing.
+        What was measured, mean of each subject: ``random`` (similarity to maps of nets with random
+        weights), ``own_start`` (to the net before training), ``shuffled`` (to decoders fitted to
+        shuffled labels), ``faithful`` (gain of area over random orders). Any may be missing.
 
     Returns
     -------
     dict
-        ``verdict``: "fails" if a check failed, "holds" if none did and the map was compared with
-        one that nothing was learned for, else "unchecked"; ``reasons`` of a failure; ``checks``.
+        ``verdict``: "fails" if a check failed, "holds" if all passed and the map was compared with
+        one that nothing was learned for, else "unchecked"; ``reasons`` of a failure; ``checks``,
+        each with ``passed``: None where there are too few subjects to tell.
     """
     checks: Document = {}
     _add(checks, "decoder", _decoder(score, chance, limit))
@@ -53,7 +57,8 @@ def judge(
     compared = any(
         checks.get(name, {}).get("passed") for name in ("random_weights", "shuffled_labels")
     )
-    verdict = "fails" if failed else "holds" if compared else "unchecked"
+    known = all(check["passed"] is not None for check in checks.values())
+    verdict = "fails" if failed else "holds" if compared and known else "unchecked"
     return {"verdict": verdict, "reasons": failed, "checks": checks}
 
 
@@ -104,11 +109,13 @@ def _faithful(folds: Sequence[Mapping[str, Any]]) -> Document | None:
         return None
     value = float(np.mean(values))
     low, high = interval(np.asarray(values))
-    passed = bool(low > 0)
+    few = len(values) < ENOUGH and low <= 0 < value
+    passed = None if few else bool(low > 0)
     words = "matter more than" if passed else "are not shown to matter more than"
+    too_few = f": {len(values)} are too few to tell" if few else ""
     says = (
         f"Electrodes that the map calls large {words} others "
-        f"({value:+.3f} in probability, {low:+.3f} to {high:+.3f})."
+        f"({value:+.3f} in probability, {low:+.3f} to {high:+.3f}{too_few})."
     )
     return {"passed": passed, "value": value, "low": low, "high": high, "says": says}
 

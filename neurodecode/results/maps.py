@@ -52,6 +52,12 @@ class FoldMaps:
         """(model, align, clean)."""
         return self.facts["model"], self.facts["align"], self.facts["clean"]
 
+    @property
+    def unit(self) -> str:
+        """What counts once in a mean: the test subject, or the fold where that has several."""
+        subject, fold = self.facts["subject"], self.facts["fold"]
+        return str(subject if subject != "*" else fold)
+
     def get(self, method: str, kind: str) -> NDArray[np.float32] | None:
         """A map, (n_classes, ...); None where the fold has none."""
         return self.tensors.get(f"{method}/{kind}")
@@ -63,10 +69,19 @@ def maps_file(run: Run, key: str) -> Path:
 
 
 def write_maps(run: Run, maps: FoldMaps) -> None:
-    """Keep the maps of a fold."""
+    """Keep the maps of a fold.
+
+    Raises
+    ------
+    StoreError
+        If the file system refuses: no permission, no space.
+    """
     tensors = {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in maps.tensors.items()}
     with writing(maps_file(run, maps.facts["key"])) as file:
-        save_file(tensors, file, metadata={MAPS: json.dumps(maps.facts)})
+        try:
+            save_file(tensors, file, metadata={MAPS: json.dumps(maps.facts)})
+        except SafetensorError as error:  # also of a full disk
+            raise OSError(str(error)) from error
 
 
 def read_maps(run: Run, key: str) -> FoldMaps | None:
@@ -162,8 +177,7 @@ def mean_maps(
     for fold in folds:
         values = fold.get(method, kind)
         if values is not None:
-            unit = fold.facts["subject"] if fold.facts["subject"] != "*" else fold.facts["fold"]
-            own.setdefault(str(unit), []).append(
+            own.setdefault(fold.unit, []).append(
                 shares(values) if as_shares else np.asarray(values, dtype=np.float64)
             )
     if not own:
@@ -272,6 +286,11 @@ def of_pipeline(
         for entry in summary.get(part, [])
         if (entry["model"], entry["align"], entry["clean"]) == pipeline
     ]
+
+
+def truth_bands(summary: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Bands, (low, high) Hz, in which simulated people differ between classes; else none."""
+    return [(float(low), float(high)) for low, high in summary.get("truth_bands") or []]
 
 
 def truth_words(truth: Mapping[str, Any] | None) -> str:

@@ -267,24 +267,16 @@ def _board(run: Run, meta: Mapping[str, Any], rows: pd.DataFrame) -> pd.DataFram
     )
 
 
-def newest_of_each(boards: pd.DataFrame) -> pd.DataFrame:
-    """Lines of the newest run on every data set, protocol and kind of control.
-
-    Parameters
-    ----------
-    boards
-        Of several runs, one below the other, newest last.
-    """
-    last = boards.drop_duplicates(SAME, keep="last")["run"]
-    return boards[boards["run"].isin(last)].reset_index(drop=True)
-
-
 def name_groups(boards: pd.DataFrame) -> pd.DataFrame:
-    """The lines and their ``group``: data set and protocol, and the run where it takes that."""
+    """The lines and their ``group``: data set and protocol, and the run where it takes that.
+
+    A run is told from others on the same data by the end of its name.
+    """
     words = boards["dataset"] + ", " + boards["protocol"]
     words = words.where(boards["marks"] == "", words + " (" + boards["marks"] + ")")
     several = boards.groupby(SAME)["run"].transform("nunique") > 1
-    return boards.assign(group=words.where(~several, words + " " + boards["run"].str[-8:]))
+    ends = ", " + boards["run"].str[-8:].str.strip("-_")
+    return boards.assign(group=words.where(~several, words + ends))
 
 
 def _pipeline(line: Mapping[Any, Any]) -> str:

@@ -27,6 +27,7 @@ SETTINGS = {
     "server.address": HOST,
     "server.headless": "true",  # no browser, no question for an e-mail address
     "server.fileWatcherType": "none",
+    "runner.magicEnabled": "false",  # a line of a page that is only a value is not drawn
     "browser.gatherUsageStats": "false",
     "browser.serverAddress": HOST,
     "client.toolbarMode": "minimal",

@@ -81,8 +81,10 @@ def _verdict(word: str) -> str:
 def _check(check: Document | None) -> str:
     if check is None or check.get("value") is None:
         return "-"
-    mark = "" if check["passed"] is not False else " !"
-    return f"{check['value']:.2f}{mark}"
+    mark = {False: " !", None: " ?"}.get(check["passed"], "")
+    start = check.get("own_start")
+    value = check["value"] if start is None else max(check["value"], start)
+    return f"{value:.2f}{mark}"
 
 
 def _percent(value: float | None) -> str:
@@ -113,9 +115,10 @@ def _reliance(summary: Document) -> Table:
 def _footnote(summary: Document) -> str:
     lines = [
         "random weights, shuffled labels: correlation with the map of a decoder that learned "
-        "nothing; 0.5 and more fails (!).",
+        "nothing; 0.5 and more fails (!). Random weights are drawn, or those before training: "
+        "whichever map is more alike.",
         "faithful: by how much the largest electrodes matter more than random ones, probability "
-        "of the true class.",
+        "of the true class; ? with too few people to tell.",
     ]
     if any(entry.get("truth") for entry in summary["methods"]):
         expected = next(e["truth"] for e in summary["methods"] if e.get("truth"))

@@ -138,10 +138,8 @@ def inline_svg(figure: Figure, name: str, width: int) -> str:
     if isinstance(figure.chart, altair.Chart | altair.LayerChart):
         figure = replace(figure, chart=figure.chart.properties(width=width))
     svg = figure.svg(dark=True).replace(INK[True], "currentColor")
-    for part in set(re.findall(r'\bid="([^"]+)"', svg)):
-        for before, after in (('id="', '"'), ("url(#", ")"), ('href="#', '"')):
-            svg = svg.replace(f"{before}{part}{after}", f"{before}{name}-{part}{after}")
-    return svg
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(figure.title)}" ', 1)
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
 
 
 def text(words: str, kind: str = "") -> str:

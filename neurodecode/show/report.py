@@ -254,28 +254,31 @@ def _read_by(
     """Maps of one decoder by every method, each below its verdict; the recordings first."""
     if recordings:
         yield text("First the recordings themselves, with no decoder in them, to compare with.")
-        yield from _mapped(recordings, "erds", None)
+        yield from _mapped(recordings, "erds", None, maps.truth_bands(summary))
     for method in maps.methods_of(own):
         verdict = maps.verdict_of(summary, pipeline, method)
         kind, words = sanity.verdict_words(verdict)
         truth = maps.truth_words(verdict.get("truth") if verdict else None)
         heading = map_figures.method_words(method)
         yield said(kind, heading[:1].upper() + heading[1:], f"{words} {truth}")
-        yield from _mapped(own, method, verdict)
+        yield from _mapped(own, method, verdict, maps.truth_bands(summary))
     for part, draw in (("curves", sanity.curves), ("cascade", sanity.cascade)):
         if maps.of_pipeline(summary, part, pipeline):
             yield draw(summary, pipeline)
 
 
 def _mapped(
-    folds: Sequence[maps.FoldMaps], method: str, verdict: Mapping[str, Any] | None
+    folds: Sequence[maps.FoldMaps],
+    method: str,
+    verdict: Mapping[str, Any] | None,
+    truth: Sequence[tuple[float, float]],
 ) -> Iterator[Figure]:
     how: dict[str, Any] = {"as_shares": method != "erds", "verdict": verdict}
     kinds = maps.kinds_of(folds, method)
     if "chan" in kinds:
         yield map_figures.class_maps(folds, method, **how)
     if "freq" in kinds:
-        yield map_figures.freq_profile(folds, method, **how)
+        yield map_figures.freq_profile(folds, method, truth=truth, **how)
 
 
 def _artifacts(told: _Told) -> Parts:

@@ -80,6 +80,18 @@ def test_too_little_is_said(
     assert "few for 6 independent components" in caplog.text
 
 
+def test_iclabel_is_not_asked_below_its_rate(
+    parts: tuple[mne.io.BaseRaw, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its net gives up on signals below 100 Hz, in a traceback."""
+    monkeypatch.setattr("neurodecode.artifacts.ica.has", lambda module: True)
+    slow = parts[0].copy().resample(80)
+    assert IndependentComponents(n_components=3).fit([slow]).labelled_by_ == "scores"
+    if extra.has("mne_icalabel"):
+        with pytest.raises(SignalError, match="come at 80 Hz"):
+            IndependentComponents(labels="iclabel").fit([slow])
+
+
 def test_iclabel_needs_positions_and_its_library(
     parts: tuple[mne.io.BaseRaw, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

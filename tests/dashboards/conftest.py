@@ -1,14 +1,11 @@
 """Stores to look at, and the dashboard without a browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stores
-
-REPOSITORY = Path(__file__).parents[2]
-APP = REPOSITORY / "dashboards" / "app.py"
 
 Open = Callable[..., Any]
 
@@ -32,23 +29,21 @@ def explained_run(full: Path) -> str:
 
 
 @pytest.fixture
-def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
     """``open_page(runs, "compare", run="...")``: the page as it has drawn itself, an AppTest.
 
-    Keywords are those of the address. ``page.exception`` is empty where all went well.
+    Keywords are those of the address. ``page.exception`` is empty where all went well. What the
+    pages keep of a store is kept between tests too: a store of a test has a path of its own.
     """
-    import streamlit as st
     from streamlit.testing.v1 import AppTest
 
     def opened(runs: Path, page: str = "overview", **query: str) -> AppTest:
         monkeypatch.setenv("NEURODECODE_RUNS", str(runs))
-        app = AppTest.from_file(str(APP), default_timeout=30)
+        app = AppTest.from_file(str(stores.APP), default_timeout=30)
         for name, value in query.items():
             app.query_params[name] = value
         if page != "overview":
             app.switch_page(f"app_pages/{page}.py")
         return app.run()
 
-    yield opened
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    return opened

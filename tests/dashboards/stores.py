@@ -37,6 +37,10 @@ N_PARAMS = {"dbconformer": 92_355, "spiking_dbconformer": 92_355, "spiking_eegne
 PLACES, RHYTHM, BUSY = ("C4", "C3", "Cz", "FCz"), 11.0, (0.5, 2.5)
 """Where a map of each class is largest; at what frequency, Hz; and when, s."""
 
+REPOSITORY = Path(__file__).parents[2]
+APP = REPOSITORY / "dashboards" / "app.py"
+PAGES = sorted(path.stem for path in (APP.parent / "app_pages").glob("*.py"))
+
 Document = dict[str, Any]
 
 
@@ -897,6 +901,12 @@ BROKEN: dict[str, Callable[[Path], None]] = {
     )
 }  # fmt: skip
 """What can be the matter with a run, by name; each makes one in a folder of runs."""
+
+MAPS_ALONE = {
+    "half_maps", "no_maps_file", "garbage_summary", "empty_summary", "no_summary", "unplaced",
+    "garbage_energy",
+}  # fmt: skip
+"""Where scores and predictions are whole."""
 
 
 def broken_store(folder: Path, *which: str) -> Path:

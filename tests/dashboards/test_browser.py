@@ -10,15 +10,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
-from conftest import APP
+from stores import PAGES
 
-PAGES = sorted(path.stem for path in (APP.parent / "app_pages").glob("*.py"))
-READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+SETTLED = """() => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    const charts = [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')];
+    return app?.dataset.testScriptState === "notRunning"
+        && !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')
+        && charts.every(chart => chart.querySelector("svg, canvas"))
+        && [...document.images].every(image => image.complete);
+}"""
 DRAWN = (
     '[data-testid="stMain"] :is([data-testid="stVegaLiteChart"] :is(svg, canvas), '
     '[data-testid="stImage"] img, [data-testid="stImage"] svg, [data-testid="stDataFrame"] canvas)'
@@ -27,6 +33,7 @@ ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 # A deep link makes Streamlit's page ask for its server below the page's own address first.
 BENIGN = re.compile(r"/\w+/_stcore/(health|host-config)$")
 CHOSEN = '[data-testid="stSidebar"] [data-testid="stSelectbox"] input'
+OTHER = "mi-synthetic-contaminated"  # than the run that is shown first
 QUIET = {"live"}  # has nothing to draw where no loop runs
 WIDTH, HEIGHT = 1280, 800
 
@@ -35,10 +42,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(chromium is None, reason="there is no chromium to drive"),
 ]
-
-
-def chosen_run(page: Any) -> str:
-    return str(page.locator(CHOSEN).first.input_value())
 
 
 def free_port() -> int:
@@ -63,14 +66,28 @@ def address(full: Path) -> Iterator[str]:
     call = [sys.executable, "-c", command, "dashboard", str(full), "--port", str(free_port())]
     with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        line = server.stdout.readline()
         try:
+            line = server.stdout.readline()
             found = re.search(r"http://\S+", line)
             assert found, f"the command says no address: {line!r}"
             yield found[0].rstrip("/")
         finally:
-            server.send_signal(signal.SIGINT)
-            assert server.wait(timeout=20) == 0, "Ctrl+C is no failure"
+            status = end(server)
+    assert status == 0, "Ctrl+C is no failure"
+    with pytest.raises(OSError, match="refused"):  # nor is what it started left behind
+        socket.create_connection(("localhost", urlsplit(found[0]).port), timeout=2).close()
+
+
+def end(server: "subprocess.Popen[str]") -> int:
+    """Ctrl+C; and where that is not heard, an end for the command and for what it started."""
+    started = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    server.send_signal(signal.SIGINT)
+    try:
+        return server.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        for pid in (*map(int, started), server.pid):
+            os.kill(pid, signal.SIGKILL)
+        raise
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +96,10 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         own = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield own
-        own.close()
+        try:
+            yield own
+        finally:
+            own.close()
 
 
 class Watched:
@@ -91,6 +110,7 @@ class Watched:
             viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme, accept_downloads=True
         )
         self.tab = self.context.new_page()
+        self.main = self.tab.locator('[data-testid="stMain"]')
         self.asked: list[str] = []
         self.missing: list[str] = []
         self.complaints: list[str] = []
@@ -115,9 +135,13 @@ class Watched:
 
     def settle(self) -> None:
         """Wait until the script has run and what it drew is there."""
-        self.tab.wait_for_selector(READY, timeout=30_000)
-        self.tab.wait_for_timeout(250)  # a chart is drawn after its element is there
-        self.tab.wait_for_selector(READY, timeout=30_000)
+        self.tab.wait_for_function(SETTLED, timeout=30_000)
+
+    def chose(self, run: str) -> None:
+        """Wait until that run is the one chosen, and its page is there."""
+        chosen = f"(document.querySelector('{CHOSEN}')?.value ?? '')"
+        self.tab.wait_for_function(f"() => {chosen}.endsWith({run[-12:]!r})", timeout=15_000)
+        self.settle()
 
     def assert_sound(self, address: str) -> None:
         assert not self.complaints, self.complaints
@@ -131,67 +155,69 @@ class Watched:
         ]
         assert not others, f"asked somebody else: {others}"
 
-    def close(self) -> None:
+    def shoot(self, path: Path) -> None:
+        """The whole page on one picture, however far it goes on below the window."""
+        tall = int(self.main.evaluate("element => element.scrollHeight"))
+        if tall > HEIGHT:
+            self.tab.set_viewport_size({"width": WIDTH, "height": min(tall, 6000)})
+            self.settle()
+        self.tab.screenshot(path=path)
+        if tall > HEIGHT:
+            self.tab.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.context.close()
 
 
 @pytest.fixture
 def tab(browser: Any) -> Iterator[Watched]:
-    watched = Watched(browser)
-    yield watched
-    watched.close()
+    with Watched(browser) as watched:
+        yield watched
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_loads_draws_and_asks_nobody_else(
     browser: Any, address: str, explained_run: str, shots: Path, theme: str
 ) -> None:
-    watched = Watched(browser, theme)
-    for name in PAGES:
-        path = "" if name == "overview" else name  # the first page has no address of its own
-        watched.open(f"{address}/{path}?run={explained_run}")
+    with Watched(browser, theme) as watched:
         tab = watched.tab
-        if name not in QUIET:
-            tab.wait_for_selector(DRAWN, timeout=15_000)
-        assert not tab.locator(ERRORS).count(), (name, tab.locator(ERRORS).all_inner_texts())
-        wide = tab.evaluate("document.documentElement.scrollWidth")
-        assert wide <= WIDTH, f"{name} is {wide} px wide"
-        tab.screenshot(path=shots / f"{name}-{theme}.png")
-        main = tab.locator('[data-testid="stMain"]')
-        tall = main.evaluate("element => element.scrollHeight")
-        tab.set_viewport_size({"width": WIDTH, "height": min(max(int(tall), HEIGHT), 6000)})
-        watched.settle()
-        tab.screenshot(path=shots / f"{name}-{theme}-whole.png")
-        tab.set_viewport_size({"width": WIDTH, "height": HEIGHT})
-    watched.assert_sound(address)
-    paper = tab.evaluate(
-        "getComputedStyle(document.querySelector('[data-testid=\"stApp\"]')).backgroundColor"
-    )
+        for name in PAGES:
+            path = "" if name == "overview" else name  # the first page has no address of its own
+            watched.open(f"{address}/{path}?run={explained_run}")
+            if name not in QUIET:
+                tab.wait_for_selector(DRAWN, timeout=15_000)
+            assert not tab.locator(ERRORS).count(), (name, tab.locator(ERRORS).all_inner_texts())
+            wide = tab.evaluate("document.documentElement.scrollWidth")
+            assert wide <= WIDTH, f"{name} is {wide} px wide"
+            watched.shoot(shots / f"{name}-{theme}.png")
+        watched.assert_sound(address)
+        paper = tab.evaluate(
+            "getComputedStyle(document.querySelector('[data-testid=\"stApp\"]')).backgroundColor"
+        )
     lightness = sum(int(v) for v in re.findall(r"\d+", paper)[:3])
     assert (lightness < 384) == (theme == "dark")
-    watched.close()
 
 
 def test_the_run_of_an_address_is_the_run_shown(address: str, tab: Watched) -> None:
-    tab.open(f"{address}/compare?run=mi-synthetic-contaminated")
-    assert chosen_run(tab.tab) == "mi-synthetic-contaminated"
-    assert "CONTAMINATED" in tab.tab.locator('[data-testid="stMain"]').inner_text().upper()
+    tab.open(f"{address}/compare?run={OTHER}")
+    tab.chose(OTHER)
+    assert "CONTAMINATED" in tab.main.inner_text().upper()
 
 
 def test_another_choice_changes_the_page_and_goes_along(address: str, tab: Watched) -> None:
     tab.open(f"{address}/compare")
     page = tab.tab
-    main = page.locator('[data-testid="stMain"]')
-    before = main.inner_text()
+    assert "CONTAMINATED" not in tab.main.inner_text().upper()
     page.locator(CHOSEN).first.click()
-    page.locator('[role="option"]', has_text="mi-synthetic-contaminated").first.click()
-    page.wait_for_url("**run=mi-synthetic-contaminated*")
-    tab.settle()
-    assert main.inner_text() != before
+    page.locator('[role="option"]', has_text=OTHER[-12:]).first.click()
+    page.wait_for_url(f"**run={OTHER}*")
+    tab.main.get_by_text("CONTAMINATED").first.wait_for(timeout=15_000)
     page.locator('[data-testid="stSidebarNav"] a', has_text="Subjects").click()
     page.wait_for_url("**/subjects*")
-    tab.settle()
-    assert chosen_run(page) == "mi-synthetic-contaminated"
+    tab.chose(OTHER)
     tab.assert_sound(address)
 
 

@@ -126,7 +126,8 @@ def test_four_classes_without_positions_and_without_the_recordings_maps(
         path.unlink()
     page = open_page(tmp_path, "explain")
     assert not page.exception
-    assert any("No map over electrodes of the recordings" in text.value for text in page.caption)
+    words = "no map over electrodes or in frequency or in time of the recordings themselves"
+    assert any(words in text.value for text in page.caption)
 
 
 def test_no_readable_map_is_a_message(open_page: Open, tmp_path: Path) -> None:

@@ -13,17 +13,26 @@ from neurodecode.experiment.artifact_windows import artifact_windows
 def test_what_is_taken_out_and_what_is_left_are_what_was_recorded(
     choices: dict[str, Any], tiny_epochs: EpochSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cleaner is asked about the windows of the run, and what it leaves is subtracted."""
-    asked = []
+    """The cleaner is asked about the windows of the run, and what it leaves is subtracted.
 
-    def halve(epochs: EpochSet, continuous: Continuous, word: str) -> np.ndarray:
+    It takes long, so it says how far it is.
+    """
+    asked, said = [], []
+
+    def halve(epochs: EpochSet, continuous: Continuous, word: str, *, n_workers: int) -> np.ndarray:
         asked.append((word, len(continuous.parts)))
-        return epochs.x / 2
+        x = np.full_like(epochs.x, np.nan)
+        for part in continuous.parts:
+            x[part.index] = epochs.x[part.index] / 2
+        return x
 
     monkeypatch.setattr("neurodecode.experiment.artifact_windows.own_windows", halve)
-    found = artifact_windows(choices, tiny_epochs)
+    found = artifact_windows(
+        choices, tiny_epochs, n_workers=3, on_done=lambda *how_far: said.append(how_far[1:])
+    )
     np.testing.assert_allclose(found, tiny_epochs.x / 2)
-    assert asked == [("ica:own", 4)]
+    assert asked == [("ica:own", 3), ("ica:own", 1)]
+    assert said == [(0, 4), (3, 4)]
 
 
 def test_nothing_to_take_out_is_said(choices: dict[str, Any], tiny_epochs: EpochSet) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from neurodecode.cli import main
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
@@ -14,7 +15,14 @@ from neurodecode.epochs.epochset import EpochSet
 from neurodecode.experiment.choices import resolve
 from neurodecode.experiment.explain import explain_run, spread_over
 from neurodecode.experiment.fit import fit
-from neurodecode.results.maps import maps_file, mean_maps, read_all_maps, read_summary
+from neurodecode.results.maps import (
+    data_file,
+    maps_file,
+    mean_maps,
+    read_all_maps,
+    read_data_maps,
+    read_summary,
+)
 from neurodecode.results.store import Run
 
 CARD = """
@@ -49,12 +57,14 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Any
         flags={
             "data.dataset": [str(folder / "people.toml")],
             "models": ["csp_lda", "dbconformer"],
+            "preprocess.band": [8, 30],
             "evaluation.align": ["euclidean:causal"],
             "train.epochs": 8,
         },
     )
     run = fit(choices, folder / "runs", n_workers=2)
-    return run, explain_run(run, methods=MAPS, n_windows=32, n_shuffled=1, n_workers=2)
+    options = {"n_windows": 32, "n_shuffled": 1, "cleaner": "none"}
+    return run, explain_run(run, methods=MAPS, n_workers=2, **options)
 
 
 @pytest.mark.slow
@@ -104,7 +114,7 @@ def untrained(card: Path, tiny_epochs: EpochSet, tmp_path_factory: pytest.TempPa
             "models": ["dbconformer", "csp_lda"],
             "preprocess.band": [8, 30],
             "evaluation.align": ["none"],
-            "train.epochs": 1,
+            "train.epochs": 10,  # batch norms find what windows are like
             "train.lr": 1e-9,
         },
     )
@@ -122,7 +132,8 @@ def _read(tiny_epochs: EpochSet, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def explained(run: Run, **more: Any) -> dict[str, Any]:
-    return explain_run(run, n_workers=1, **{"n_windows": 8, "n_shuffled": 1, **more})
+    few = {"n_windows": 8, "n_shuffled": 1, "cleaner": "none"}
+    return explain_run(run, n_workers=1, **few | more)
 
 
 @pytest.mark.usefixtures("_read")
@@ -156,7 +167,7 @@ def test_what_was_explained_is_not_explained_again(
     first = explained(untrained)
     made: list[str] = []
 
-    def again(fold: Any, n_threads: int) -> str:
+    def again(fold: Any) -> str:
         made.append(fold.row.key)
         return fold.row.key
 
@@ -194,6 +205,48 @@ def test_labels_of_the_test_side_do_not_reach_what_is_fitted(
     assert [len(out) for out in left_out] == [1, 1, 1, 1]
 
 
+@pytest.mark.usefixtures("_read")
+def test_what_was_kept_stays_when_less_is_asked_for(untrained: Run) -> None:
+    """Of other decoders, of other methods, and of whoever was left when it was cut off."""
+    explained(untrained, models=["csp_lda"], methods=["csp_patterns"])
+    again = explained(untrained, models=["csp_lda"], methods=["haufe_patterns"], n_folds=1)
+    assert {e["method"] for e in entries(again, model="csp_lda")} >= {"csp_patterns"}
+    (fold,) = (m for m in read_all_maps(untrained) if m.get("haufe_patterns", "chan") is not None
+               and m.facts["fold"] == untrained.rows()[0].fold)  # fmt: skip
+    assert fold.get("csp_patterns", "chan") is not None
+    everybody = read_data_maps(untrained)
+    data_file(untrained, everybody[1].facts["subject"]).unlink()
+    explained(untrained, models=["csp_lda"], methods=["csp_patterns"])
+    assert len(read_data_maps(untrained)) == len(everybody)
+
+
+@pytest.mark.usefixtures("_read")
+def test_maps_are_the_same_however_many_work_at_them(untrained: Run) -> None:
+    options: dict[str, Any] = {"models": ["dbconformer"], "methods": ["integrated_gradients"]}
+    explained(untrained, again=True, n_folds=1, **options)
+    first = read_all_maps(untrained)[0]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        explained(untrained, again=True, n_folds=1, **options)
+    finally:
+        torch.set_num_threads(before)
+    for name, value in read_all_maps(untrained)[0].tensors.items():
+        np.testing.assert_array_equal(value, first.tensors[name])
+
+
+@pytest.mark.usefixtures("_read")
+def test_artifacts_are_a_part_that_decisions_may_ride_on(
+    untrained: Run, tiny_epochs: EpochSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "neurodecode.experiment.explain.artifact_windows", lambda *_, **__: tiny_epochs.x / 10
+    )
+    summary = explained(untrained, models=["csp_lda"], methods=["csp_patterns"], cleaner="ica:own")
+    assert "components" in {line["part"] for line in summary["reliance"]}
+    assert summary["no_components"] == ""
+
+
 def test_windows_are_spread_over_classes_and_time() -> None:
     y = np.array([0] * 90 + [1] * 10)
     pick = spread_over(y, 20)
@@ -224,7 +277,7 @@ def test_the_command_says_what_fails_and_why(
     untrained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call = ["neurodecode", "explain", untrained.id, "--runs", str(untrained.path.parent)]
-    call += ["--windows", "8", "--shuffled", "1", "--jobs", "1"]
+    call += ["--windows", "8", "--shuffled", "1", "--jobs", "1", "--artifacts", "none"]
     monkeypatch.setattr(sys, "argv", call)
     with pytest.raises(SystemExit) as stopped:
         main()

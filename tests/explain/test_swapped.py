@@ -79,6 +79,7 @@ def test_absent_channels_stay_absent_and_give_nothing(x: np.ndarray, order: np.n
     for out in (
         swap_band(x, (8, 12), order, sfreq=SFREQ),
         swap_times(x, slice(10, 30), order),
+        swap_channels(x, [0, 2], order),
     ):
         assert np.isnan(out[1, 2]).all()
         np.testing.assert_array_equal(out[getting, 2], x[getting, 2])

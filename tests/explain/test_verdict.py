@@ -9,7 +9,7 @@ from neurodecode.explain.verdict import judge
 GOOD = {"random": 0.1, "own_start": 0.0, "shuffled": 0.1, "faithful": 0.05}
 
 
-def verdict(fold: dict, score: float = 0.9, agreement: float = 0.8, n: int = 5) -> dict:
+def verdict(fold: dict, score: float = 0.9, agreement: float = 0.8, n: int = 6) -> dict:
     folds = [{k: v + 0.001 * i for k, v in fold.items()} for i in range(n)]
     return judge(score=score, chance=0.5, limit=0.55, agreement=agreement, folds=folds)
 
@@ -50,6 +50,17 @@ def test_without_a_comparison_a_map_is_unchecked() -> None:
     found = verdict({"faithful": 0.05}, agreement=math.nan)
     assert found["verdict"] == "unchecked"
     assert set(found["checks"]) == {"decoder", "faithful"}
+
+
+def test_three_people_are_too_few_to_fail_a_map_that_seems_right() -> None:
+    """Gains of an FBCSP on simulated people, each above 0, whose interval holds 0."""
+    gains = [{**GOOD, "faithful": gain} for gain in (0.03, 0.10, 0.17)]
+    few = judge(score=0.9, chance=0.5, limit=0.55, agreement=0.8, folds=gains)
+    assert (few["verdict"], few["reasons"]) == ("unchecked", [])
+    assert few["checks"]["faithful"]["passed"] is None
+    assert "too few to tell" in few["checks"]["faithful"]["says"]
+    wrong = [{**fold, "faithful": -fold["faithful"]} for fold in gains]
+    assert judge(score=0.9, chance=0.5, limit=0.55, agreement=0.8, folds=wrong)["reasons"]
 
 
 def test_one_fold_is_not_enough_to_be_faithful() -> None:

@@ -12,7 +12,6 @@ from neurodecode.results.overview import (
     find_all,
     metrics_of,
     name_groups,
-    newest_of_each,
     read_scores,
     survey,
 )
@@ -90,17 +89,16 @@ def test_what_must_be_said_stands_beside_the_score(tmp_path: Path) -> None:
     assert board_of(run)["marks"].unique().tolist() == [marks]
 
 
-def test_the_newest_run_on_the_same_data_stands_for_the_others(tmp_path: Path) -> None:
+def test_runs_on_the_same_data_are_told_apart_by_the_end_of_their_names(tmp_path: Path) -> None:
     boards = [
         board_of(toy_run(tmp_path, SCORES, name=name, dataset=dataset))
         for name, dataset in (("first-aaaaaaaa", "d"), ("second-bbbbbbbb", "d"), ("other", "e"))
     ]
     lines = pd.concat(boards, ignore_index=True)
-    assert newest_of_each(lines)["run"].unique().tolist() == ["second-bbbbbbbb", "other"]
-    groups = name_groups(lines)["group"].unique()
-    assert len(groups) == 3  # two runs on one data set are two groups
-    assert sum("aaaaaaaa" in group for group in groups) == 1
-    assert name_groups(newest_of_each(lines))["group"].str.contains("bbbb").sum() == 0
+    first, second, other = name_groups(lines)["group"].unique()
+    assert first.endswith(", aaaaaaaa")
+    assert second.endswith(", bbbbbbbb")
+    assert "other" not in other  # alone on its data, it needs no name
 
 
 def test_metrics_begin_with_that_of_the_run_and_are_ones_that_some_fold_has(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import SafetensorError
 from scipy import stats
 
 from neurodecode.core.errors import StoreError
@@ -41,6 +42,15 @@ def test_what_was_kept_is_read(tmp_path: Path) -> None:
     assert read.facts["subject"] == "1"
     np.testing.assert_array_equal(read.get("toy", "chan"), ONE)
     assert read.get("toy", "time") is None
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr(maps, "save_file", full)
+    with pytest.raises(StoreError, match="No space left"):
+        maps.write_maps(Run(tmp_path / "run"), fold("1", ONE))
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x00" * 64])

@@ -7,10 +7,10 @@ import altair as alt
 
 from neurodecode.show.figures.figure import PALETTE
 
-OWN = ("csp_lda", "ts_lr", "dbconformer", "spiking_dbconformer", "spiking_eegnet", "fbcsp")
-"""Decoders whose colour never changes, in the order of the palette."""
 GREY = "#8a8d91"
 """Of lines that belong to no decoder; it can be told from both papers."""
+OWN = ("csp_lda", "ts_lr", "dbconformer", "spiking_dbconformer", "spiking_eegnet", "fbcsp")
+"""Decoders whose colour never changes, in the order of the palette."""
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
 
 
@@ -44,7 +44,8 @@ def by_words(column: str, values: Iterable[str], title: str) -> alt.Shape:
     """Shape by a column of words; no legend where there is one word only."""
     names = list(dict.fromkeys(values))
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(names))]
-    legend = alt.Legend(title=title, orient="top", labelLimit=300) if len(names) > 1 else None
+    legend = alt.Legend(title=title, orient="top", labelLimit=300, symbolFillColor=GREY,
+                        symbolStrokeColor=GREY) if len(names) > 1 else None  # fmt: skip
     return alt.Shape(f"{column}:N", scale=alt.Scale(domain=names, range=shapes), legend=legend)
 
 

@@ -163,6 +163,7 @@ def exits(document: Document) -> Figure:
         As `neurodecode.results.energy.read_exits` reads it.
     """
     curves, rules = exit_tables(document)
+    ends = curves[curves["rule"] == "fixed"].groupby("decoder", sort=False).tail(1)
     metric = metric_words(str(document["metric"]))
     y = alt.Y("score:Q", title=metric, scale=alt.Scale(zero=False))
     colour = by_model(curves["model"])
@@ -200,7 +201,6 @@ def exits(document: Document) -> Figure:
                      alt.Tooltip("high:Q", format="+.3f")],
         )
     )  # fmt: skip
-    ends = curves[curves["rule"] == "fixed"].groupby("decoder", sort=False).tail(1)
     names = (
         alt.Chart(ends)
         .mark_text(align="right", dy=-9, fontSize=11)

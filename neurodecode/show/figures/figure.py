@@ -6,6 +6,7 @@ view: color blindness", Nature Methods 2011, doi:10.1038/nmeth.1618).
 """
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,14 @@ DIVERGING: Final = "purpleorange"  # names that Vega knows
 INK, PAPER = {False: "#1c1e21", True: "#e6e8ea"}, {False: "#ffffff", True: "#15171a"}
 WIDTH = 560
 """Of a chart that is no part of a page, px."""
+ROOM = {"left": 4, "right": 14, "top": 4, "bottom": 4}
+"""Around a chart that fills a page, px; a number at the end of an axis reaches beyond it."""
+PLAIN: Final[Any] = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"],
+         "path.simplify_threshold": 0.3}  # fmt: skip
+LONG = re.compile(r"-?\d+\.\d{3,}")
+"""Numbers of a drawing in more detail than can be seen."""
+SPOKEN = re.compile(r' (?:aria-[a-z]+|role|pointer-events)="[^"]*"')
+"""What each mark says to a reader who listens: half of a file, and the numbers say it better."""
 
 Draw = Callable[[str], Any]
 """From the colour of ink to a matplotlib Figure with a transparent background."""
@@ -58,13 +67,16 @@ class Figure:
         if self.chart is not None:
             import vl_convert
 
-            return str(vl_convert.vegalite_to_svg(self._spec(dark)))
+            return _shorter(str(vl_convert.vegalite_to_svg(self._spec(dark))))
+        import matplotlib
+
         text = io.StringIO()
-        self._drawn(dark).savefig(
-            text, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
-        )
+        # Words stay words, and pictures have a pixel a point: a page makes what is smooth larger.
+        with matplotlib.rc_context(PLAIN):
+            self._drawn(dark).savefig(text, format="svg", transparent=True, bbox_inches="tight",
+                                      dpi=72, metadata={"Date": None})  # fmt: skip
         body = text.getvalue()
-        return body[body.index("<svg") :]
+        return _shorter(body[body.index("<svg") :])
 
     def png(self) -> bytes:
         """The drawing on white, at twice the usual resolution."""
@@ -82,6 +94,16 @@ class Figure:
         """The numbers."""
         return str(self.table.to_csv(index=False))
 
+    def fitted(self) -> Any:
+        """The chart for a page: as wide as its place, and as high as it says without its legend."""
+        import altair
+
+        if not isinstance(self.chart, altair.Chart | altair.LayerChart):
+            return self.chart  # of charts in a row or column, each has a size of its own
+        return self.chart.properties(
+            padding=ROOM, autosize=altair.AutoSizeParams(type="fit-x", contains="padding")
+        )
+
     def _drawn(self, dark: bool) -> Any:
         assert self.draw is not None, "a figure has a chart or draws itself"
         return self.draw(INK[dark])
@@ -96,7 +118,12 @@ class Figure:
             "background": None if dark else PAPER[False],
             "font": "sans-serif",
             "axis": text,
-            "legend": {"labelColor": ink, "titleColor": ink},
+            "legend": {
+                "labelColor": ink,
+                "titleColor": ink,
+                "symbolBaseFillColor": PALETTE[6],
+                "symbolBaseStrokeColor": PALETTE[6],
+            },
             "title": {"color": ink},
             "header": {"labelColor": ink, "titleColor": ink},
             "text": {"color": ink},
@@ -110,7 +137,12 @@ class Figure:
         import altair
 
         with altair.data_transformers.enable("default", max_rows=None):  # of a file, not a page
-            spec: dict[str, Any] = self.chart.to_dict()
+            spec: dict[str, Any] = self.chart.to_dict(validate=False)
         if not {"facet", "hconcat", "vconcat", "concat"} & set(spec):  # those have parts of a size
             spec.setdefault("width", WIDTH)
         return spec
+
+
+def _shorter(svg: str) -> str:
+    """The same drawing in fewer words: hundredths of a pixel, and marks that do not speak."""
+    return LONG.sub(lambda found: f"{float(found[0]):.2f}", SPOKEN.sub("", svg))

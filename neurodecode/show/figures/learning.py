@@ -3,10 +3,12 @@
 import altair as alt
 import pandas as pd
 
-from neurodecode.show.figures.colours import by_model, by_words, metric_words
+from neurodecode.show.figures.colours import GREY, by_model, by_words, metric_words
 from neurodecode.show.figures.figure import Figure
 
-DASHES = {"training": [1, 0], "held out": [5, 3]}
+WIDTHS = {"training": 1.2, "held out": 2.6}  # px
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+"""Of alignments and cleaners; decoders differ in colour."""
 
 
 def curve_figure(
@@ -34,15 +36,16 @@ def curve_figure(
     shown = bands[bands["curve"].isin(parts)]
     shown = shown.assign(part=shown["curve"].map(parts), model=_models(shown["pipeline"]))
     shown["line"] = shown["pipeline"] + " " + shown["part"]
-    shown["words"] = [word.partition(" + ")[2] or "none" for word in shown["pipeline"]]
+    shown["words"] = _words(shown["pipeline"])
     words = f"loss{unit and f' ({unit})'}" if quantity == "loss" else "accuracy (share of windows)"
     x = alt.X("epoch:Q", title=step, axis=alt.Axis(tickMinStep=1))
     y = alt.Y("mean:Q", title=words, scale=alt.Scale(zero=False))
     colour = by_model(shown["model"])
     names, words_of = list(dict.fromkeys(shown["part"])), list(dict.fromkeys(shown["words"]))
-    dash = alt.StrokeDash(
+    dash = _dashes(words_of)
+    width = alt.StrokeWidth(
         "part:N",
-        scale=alt.Scale(domain=names, range=[DASHES[name] for name in names]),
+        scale=alt.Scale(domain=list(WIDTHS), range=list(WIDTHS.values())),
         legend=None,  # the caption says it, and takes less room
     )
     tips = [
@@ -55,12 +58,8 @@ def curve_figure(
         alt.Tooltip("n", title="fits"),
     ]
     base = alt.Chart(shown).encode(x=x, detail="line:N", tooltip=tips)
-    band = base.mark_area(opacity=0.13).encode(
-        y=alt.Y("low:Q"), y2="high:Q", color=colour, strokeDash=dash
-    )
-    line = base.mark_line(strokeWidth=2).encode(
-        y=y, color=colour, strokeDash=dash, opacity=_by_opacity(words_of)
-    )
+    band = base.mark_area(opacity=0.13).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour)
+    line = base.mark_line().encode(y=y, color=colour, strokeDash=dash, strokeWidth=width)
     layers: list[alt.Chart] = [band, line]
     kept = best.assign(model=_models(best["pipeline"]))
     kept = kept[kept["pipeline"].isin(shown["pipeline"])]
@@ -79,13 +78,12 @@ def curve_figure(
         table=shown[["pipeline", "curve", "epoch", "mean", "low", "high", "n"]],
         caption=" ".join(
             [
-                "Solid: training windows; dashed: held out." if len(names) > 1 else "",
-                f"Paler: {' and '.join(words_of[1:])}." if len(words_of) > 1 else "",
+                "Thin: training windows; thick: held out." if len(names) > 1 else "",
                 "Line: mean over folds and seeds; band: their range.",
                 "" if kept.empty else f"Ticks: the {step} whose weights each fit kept.",
             ]
         ).strip(),
-        chart=alt.layer(*layers).properties(height=330),
+        chart=alt.layer(*layers).properties(height=260),
     )
 
 
@@ -101,6 +99,7 @@ def size_figure(table: pd.DataFrame) -> Figure:
     shown = table.assign(model=_models(table["pipeline"]))
     shown["data"] = shown["dataset"] + ", " + shown["protocol"]
     shown["line"] = shown["pipeline"] + " " + shown["data"] + shown["marks"]
+    shown["words"] = _words(shown["pipeline"])
     x = alt.X("n_train:Q", title="windows to learn from", scale=alt.Scale(zero=False))
     tips = [
         alt.Tooltip("data"),
@@ -114,7 +113,9 @@ def size_figure(table: pd.DataFrame) -> Figure:
     y = alt.Y("score:Q", title=metric_words(metric), scale=alt.Scale(zero=False))
     chart = alt.layer(
         base.mark_rule(opacity=0.6).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_line(opacity=0.7).encode(y=y, detail="line:N"),
+        base.mark_line(opacity=0.7).encode(
+            y=y, detail="line:N", strokeDash=_dashes(list(dict.fromkeys(shown["words"])))
+        ),
         base.mark_point(filled=True, size=70, opacity=1).encode(
             y=y, shape=by_words("data", shown["data"], "data")
         ),
@@ -122,17 +123,24 @@ def size_figure(table: pd.DataFrame) -> Figure:
     return Figure(
         name=f"scores_by_size_{metric}",
         title="Scores against how much was learned from",
-        table=shown.drop(columns=["model", "data", "line"]),
+        table=shown.drop(columns=["model", "data", "line", "words"]),
         caption="Dot: mean over the people of a run, with its 95 % interval; lines join runs that "
         "differ in the number of windows, and perhaps in other choices.",
-        chart=chart.properties(height=320),
+        chart=chart.properties(height=240),
     )
 
 
-def _by_opacity(words: list[str]) -> alt.Opacity:
-    """Alignments of one decoder share its colour; the later are paler."""
-    shades = [max(0.35, 1 - 0.5 * i) for i in range(len(words))]
-    return alt.Opacity("words:N", scale=alt.Scale(domain=words, range=shades), legend=None)
+def _dashes(words: list[str]) -> alt.StrokeDash:
+    """Alignments of one decoder share its colour; no legend where there is one only."""
+    legend = alt.Legend(title="alignment", orient="bottom", symbolSize=300, symbolStrokeWidth=2,
+                        symbolStrokeColor=GREY, symbolType="stroke")  # fmt: skip
+    scale = alt.Scale(domain=words, range=[DASHES[i % len(DASHES)] for i in range(len(words))])
+    return alt.StrokeDash("words:N", scale=scale, legend=legend if len(words) > 1 else None)
+
+
+def _words(pipelines: "pd.Series[str]") -> "pd.Series[str]":
+    """Alignment and cleaner."""
+    return pipelines.str.split(" + ", n=1, regex=False).str[1].fillna("none")
 
 
 def _models(pipelines: "pd.Series[str]") -> "pd.Series[str]":

@@ -37,6 +37,9 @@ METHODS = {
     "csp_patterns": "CSP patterns",
     "haufe_patterns": "Haufe patterns",
 }
+TRUE = "true"
+"""Name of a band in which simulated people differ between classes."""
+SHADES = {"mu": 0.16, "beta": 0.08, TRUE: 0.3}
 AXES = {
     "chan": "Channel",
     "time": "Time from the cue (s)",
@@ -184,7 +187,7 @@ def freq_profile(
         Bands in which simulated people differ between classes, (low, high) Hz.
     """
     bands: list[tuple[str, float, float]] = [*RHYTHMS]
-    bands += [("truth", low, high) for low, high in truth]
+    bands += [(TRUE, low, high) for low, high in truth]
     return _profile(folds, method, "freq", as_shares, verdict, bands)
 
 
@@ -225,42 +228,36 @@ def _profile(
         layers = [*_marked(bands, float(table[axis].max())), *layers]
     what = "in time" if axis == "time" else "in frequency"
     band = f" Band: 95 % interval of the mean over {n} subjects." if n > 1 else ""
+    known = any(name == TRUE for name, *_ in bands)
+    told = " Simulated: classes truly differ in the bands called so." if known else ""
     return Figure(
         name=f"{axis}_{method}",
         title=_title(method, what, verdict),
         table=table.rename(columns={axis: f"{axis} ({'s' if axis == 'time' else 'Hz'})"}).assign(
             unit=unit
         ),
-        caption=_caption(folds, method, signed, as_shares) + band,
-        chart=alt.layer(*layers).properties(height=210),
+        caption=_caption(folds, method, signed, as_shares) + band + told,
+        chart=alt.layer(*layers).properties(height=190),
     )
 
 
 def _marked(bands: Sequence[tuple[str, float, float]], top: float) -> list[Any]:
-    """Bands of frequency as shades behind a chart, with their names above."""
+    """Bands of frequency as shades behind a chart; names of rhythms above it, of truths in it."""
     table = pd.DataFrame(
-        [(name, low, min(high, top)) for name, low, high in bands if low < top],
-        columns=["band", "low", "high"],
+        [(name, low, min(high, top), SHADES[name]) for name, low, high in bands if low < top],
+        columns=["band", "low", "high", "shade"],
     )
     table["middle"] = (table["low"] + table["high"]) / 2
-    shade = (
-        alt.Chart(table)
-        .mark_rect()
-        .encode(
-            x=alt.X("low:Q"),
-            x2="high:Q",
-            opacity=alt.condition(alt.datum.band == "mu", alt.value(0.16), alt.value(0.08)),
-            color=alt.condition(
-                alt.datum.band == "truth", alt.value(PALETTE[4]), alt.value(PALETTE[6])
-            ),
-        )
-    )
-    text = (
-        alt.Chart(table)
-        .mark_text(dy=-6, fontSize=10, color=PALETTE[6])
-        .encode(x="middle:Q", y=alt.value(0), text="band:N")
-    )
-    return [shade, text]
+    layers = []
+    for is_true, colour, dy in ((False, PALETTE[6], -6), (True, PALETTE[4], 9)):
+        own = table[(table["band"] == TRUE) == is_true]
+        if not own.empty:
+            shade = alt.Chart(own).mark_rect(color=colour)
+            opacity = alt.Opacity("shade:Q", scale=None)
+            layers.append(shade.encode(x=alt.X("low:Q"), x2="high:Q", opacity=opacity))
+            text = alt.Chart(own).mark_text(dy=dy, fontSize=10, color=colour)
+            layers.append(text.encode(x="middle:Q", y=alt.value(0), text="band:N"))
+    return layers
 
 
 def heatmaps(
@@ -341,7 +338,7 @@ def _draw(
             ax.axis("off")
         for ax, name, values in zip(shown.ravel(), names, grid, strict=False):
             image = ax.imshow(
-                values, aspect="auto", interpolation="nearest", cmap=COLOURS[signed],
+                values, aspect="auto", interpolation="none", cmap=COLOURS[signed],
                 vmin=-top if signed else 0.0, vmax=top, extent=_extent(places),
                 origin="upper" if axes[0] == "chan" else "lower",
             )  # fmt: skip

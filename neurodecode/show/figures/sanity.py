@@ -31,9 +31,11 @@ CHECKS = {
 }
 PASSED = {True: "passed", False: "failed", None: "not judged"}
 LEGEND = alt.Legend(orient="top", columns=2, labelLimit=200, symbolOpacity=1)
-LINES = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=NONE)
+LINES = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=NONE,
+                   symbolSize=300)  # fmt: skip
+HEADS = "length(datum.label) > 12 ? split(datum.label, ' ') : datum.label"
+"""Names of checks take a line for each word, so that they stand beside each other."""
 NAMED = ("model", "align", "clean", "decoder")
-COLUMN = 110  # width of a column of the verdicts
 
 
 def verdict_words(verdict: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -79,8 +81,8 @@ def verdicts(summary: Summary, pipeline: Pipeline | None = None) -> Figure:
     base = alt.Chart(table).encode(
         x=alt.X(
             "check:N", sort=columns, title=None,
-            axis=alt.Axis(orient="top", labelAngle=0, labelLimit=COLUMN + 20, labelFontSize=11,
-                          domain=False, ticks=False, labelPadding=8),
+            axis=alt.Axis(orient="top", labelAngle=0, labelExpr=HEADS, labelFontSize=11,
+                          labelBaseline="top", domain=False, ticks=False, labelPadding=42),
         ),
         y=alt.Y("row:N", sort=rows, title=None,
                 axis=alt.Axis(labelLimit=330, domain=False, ticks=False, labelPadding=8)),
@@ -165,7 +167,7 @@ def curves(summary: Summary, pipeline: Pipeline, method: str | None = None) -> F
     table = pd.DataFrame(lines, columns=names)
     chart = (
         alt.Chart(table)
-        .mark_line(point=alt.OverlayMarkDef(size=18))
+        .mark_line()
         .encode(
             x=alt.X("electrodes (%):Q", title="Electrodes (%)"),
             y=alt.Y("probability:Q", title="Probability of the true class",
@@ -175,11 +177,11 @@ def curves(summary: Summary, pipeline: Pipeline, method: str | None = None) -> F
             strokeDash=alt.StrokeDash("order:N", title=None, legend=LINES,
                                       scale=alt.Scale(domain=["largest first", "random"],
                                                       range=[[1, 0], [4, 4]])),
-            column=alt.Column("what:N", title=None, sort=["taken out", "put back"]),
             tooltip=["method:N", "what:N", "order:N", alt.Tooltip("electrodes (%):Q", format=".0f"),
                      alt.Tooltip("probability:Q", format=".3f")],
         )
         .properties(height=210, width=330)
+        .facet(column=alt.Column("what:N", title=None, sort=["taken out", "put back"]))
     )  # fmt: skip
     return Figure(
         name="curves",

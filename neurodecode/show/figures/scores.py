@@ -8,6 +8,8 @@ from neurodecode.show.figures.figure import Figure
 
 STEP = 19  # px between two lines of text
 HOVER = ".3f"
+HOLE = "#ffffff"
+"""Middle of the dot of a decoder that is no better than guessing."""
 
 
 def board_figure(boards: pd.DataFrame) -> Figure:
@@ -44,20 +46,25 @@ def board_figure(boards: pd.DataFrame) -> Figure:
         alt.Tooltip("run"),
     ]
     base = alt.Chart(scores).encode(y=y, color=by_model(scores["model"]), tooltip=tips)
+    guessed = scores["score"] <= scores["chance_95"].fillna(scores["chance"])
     layers = [
         _levels(limits, "chance", order, dash=None),
         _levels(limits, "chance_95", order, dash=[3, 3]),
         alt.Chart(lines[["line"]]).mark_point(opacity=0).encode(y=y),  # keeps the headings
         base.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(x=x),
-    ]
+        base.mark_point(filled=True, size=22, opacity=1).encode(
+            x=x, color=alt.value(HOLE)
+        ).properties(data=scores[guessed]) if guessed.any() else None,
+    ]  # fmt: skip
     shown = ["group", "pipeline", "score", "sd", "low", "high", "n_units", "chance", "chance_95"]
     return Figure(
         name=f"scores_{metric}",
         title=f"Every decoder on every data set: {metric_words(metric)}",
         table=boards[[*shown, "run"]],
         caption="Dot: mean over people; bar: 95 % interval of that mean (Student's t). Grey line: "
-        "chance; dashed: the score that guessing passes once in 20.",
+        "chance; dashed: the score that guessing passes once in 20."
+        + (" Hollow: no better than guessing." if guessed.any() else ""),
         chart=alt.layer(*[layer for layer in layers if layer is not None]).properties(
             height={"step": STEP}
         ),
