@@ -12,6 +12,8 @@ LOOKS = """<style>
 [data-testid="stMainBlockContainer"] {padding: 2.6rem 2.6rem 2rem;}
 [data-testid="stMain"] h2 {font-size: 1.55rem; padding-top: 0;}
 [data-testid="stMain"] h3 {font-size: 1.15rem;}
+[class*="st-key-head-"] {flex-wrap: nowrap;}
+[class*="st-key-head-"] p {overflow-wrap: normal;}
 [data-testid="stSidebar"] [data-testid="stSelectbox"] * {font-size: 0.8rem;}
 </style>"""
 

@@ -114,7 +114,8 @@ def show(figure: Figure, *, key: str = "") -> None:
     """
     name = f"{figure.name}{key and f'_{key}'}"
     with st.container(key=f"figure-{name}", gap="small"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small",
+                          key=f"head-{name}"):  # fmt: skip
             st.markdown(f"**{figure.title}**", width="stretch")
             for kind, make, mime in (
                 ("SVG", figure.svg, "image/svg+xml"),

@@ -1,6 +1,7 @@
 """The tree: each room imports only the rooms before it, and heavy libraries stay in their rooms."""
 
 import ast
+import sys
 import tomllib
 from pathlib import Path
 
@@ -66,6 +67,24 @@ def test_imports_only_what_its_room_may(path: Path) -> None:
     rooms = {name[1] for name in names if name[0] == "neurodecode" and len(name) > 1}
     assert rooms <= set(ROOMS[: ROOMS.index(room) + 1])
     assert not {name[0] for name in names if room not in HOMES.get(name[0], {room})}
+
+
+PAGES = sorted((PACKAGE.parent / "dashboards").rglob("*.py"))
+DRAWS_WITH = {"streamlit", "pandas", "neurodecode", "parts"}
+"""Pages call, choose and draw. What they would compute belongs into a room, where it is tested."""
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_a_page_computes_nothing(path: Path) -> None:
+    names = imported(path)
+    assert {name[0] for name in names} - set(sys.stdlib_module_names) <= DRAWS_WITH
+    rooms = {name[1] for name in names if name[0] == "neurodecode" and len(name) > 1}
+    reads = {"experiment"} if path.name == "decisions.py" else set()  # it draws recordings too
+    assert rooms <= {"core", "results", "online", "show"} | reads
+
+
+def test_there_are_pages() -> None:
+    assert len(PAGES) > 10
 
 
 def test_nothing_pickles() -> None:

@@ -84,8 +84,9 @@ def demonstrate(
         "maps": partial(
             explain_run,
             run,
-            n_windows=32,  # half of the usual, and one shuffled fit: to look at, not to report
+            n_windows=16,  # a quarter of the usual, and one shuffled fit: to look at only
             n_shuffled=1,
+            cleaner="none",
             n_workers=n_workers,
             report=report,
             on_done=on_step,

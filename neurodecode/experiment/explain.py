@@ -277,10 +277,10 @@ def _sources(source: Source, row: ResultRow) -> tuple[SourceTruth, ...]:
     for name in source.choices["data"]["dataset"]:
         card = find_card(name, paradigm=source.choices["paradigm"])
         dataset = open_dataset(card, data_dir=source.choices["data"]["data_dir"])
-        if not isinstance(dataset, Synthetic):
+        code, _, subject = row.subject.rpartition("/")  # with several data sets, each by its code
+        if not isinstance(dataset, Synthetic) or code not in ("", dataset.code):
             continue
         found = {str(subject): subject for subject in dataset.subject_list}
-        subject = row.subject.rpartition("/")[2]
         if subject in found:
             first = next(iter(dataset.truth(found[subject]).values()))
             return next(iter(first.values())).sources

@@ -13,7 +13,7 @@ from neurodecode.core.seeding import generator
 from neurodecode.evaluation.runner import torch_threads
 from neurodecode.explain import EXPLAINERS
 from neurodecode.explain.faithful import Deletion
-from neurodecode.explain.random_weights import cascade, is_net, with_random_weights
+from neurodecode.explain.random_weights import cascade, is_net, settled, with_random_weights
 from neurodecode.explain.reliance import components, parts, reliance
 from neurodecode.explain.similarity import similarity
 from neurodecode.explain.truth import against_truth
@@ -162,6 +162,12 @@ def _checks(fold: Fold, decoder: Decoder, found: Mapping[str, Maps]) -> Document
             alike = [_alike(name, maps, other, few) for other in decoders]
             known = [value for value in alike if np.isfinite(value)]
             checks[name][what] = float(np.mean(known)) if known else None
+    if is_net(decoder):
+        start = with_random_weights(decoder, None, windows.x_train)
+        alone = settled(decoder, windows.x_train)
+        for name in found:
+            maps = EXPLAINERS.get(name)(alone, few)
+            checks[name]["own_start"] = _alike(name, maps, start, few)
     if is_net(decoder) and fold.cascade:
         _add_cascade(checks, decoder, own, few)
     return checks
@@ -173,7 +179,6 @@ def _learned_nothing(fold: Fold, decoder: Decoder) -> dict[str, list[Decoder]]:
     x_train = fold.windows.x_train
     if is_net(decoder):
         others["random"] = [with_random_weights(decoder, i, x_train) for i in range(N_RANDOM)]
-        others["own_start"] = [with_random_weights(decoder, None, x_train)]
     if fold.shuffled is not None:
         x, y, who = fold.shuffled
         others["shuffled"] = [Decoder(**decoder.get_params(deep=False)).fit(x, y, groups=who)]

@@ -28,7 +28,7 @@ def summarise(run: Run, rows: Sequence[ResultRow]) -> Document:
     """
     meta, table, code = run.meta(), load_rows([run]), explain_digest()
     read = (kept.read_maps(run, row.key) for row in rows)
-    folds = [maps for maps in read if maps is not None and maps.facts["code"] == code]
+    folds = [maps for maps in read if maps is not None and maps.facts.get("code") == code]
     first = folds[0].facts
     document: Document = {
         "run": run.id,

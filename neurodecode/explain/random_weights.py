@@ -54,6 +54,18 @@ def with_random_weights(
     return out
 
 
+def settled(decoder: Decoder, x_train: NDArray[np.float32]) -> Decoder:
+    """A copy of a fitted net whose batch norms have the statistics of training windows too.
+
+    It differs from its own start by what was learned alone: the statistics of few steps are still
+    near the 0 and 1 that norms begin with.
+    """
+    out = copy.copy(decoder)
+    out.model_ = copy.deepcopy(decoder.model_)
+    _settle(out, x_train)
+    return out
+
+
 def cascade(
     decoder: Decoder, x_train: NDArray[np.float32], draw: int = 0
 ) -> Iterator[tuple[str, Decoder]]:
@@ -62,8 +74,7 @@ def cascade(
     Gives the name of the layers that became random, and the net; the fitted one stays as it is.
     """
     fresh = with_random_weights(decoder, draw, x_train).model_.state_dict()
-    out = copy.copy(decoder)
-    out.model_ = copy.deepcopy(decoder.model_)
+    out = settled(decoder, x_train)
     for name, keys in stages(out.model_):
         state = out.model_.state_dict()
         out.model_.load_state_dict({**state, **{key: fresh[key] for key in keys}})

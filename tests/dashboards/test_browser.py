@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -85,8 +86,10 @@ def end(server: "subprocess.Popen[str]") -> int:
     try:
         return server.wait(timeout=20)
     except subprocess.TimeoutExpired:
-        for pid in (*map(int, started), server.pid):
-            os.kill(pid, signal.SIGKILL)
+        for pid in map(int, started):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        server.kill()
         raise
 
 

@@ -164,8 +164,8 @@ def beside_secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 NASTY = (
     "../secret-run", "ABSOLUTE", "../runs-outside/secret-run", "linked", "linked/.",
-    "../../../../../etc", "/etc", "..", ".", "", "mine/../../secret-run", "..\\secret-run", "%2e%2e/secret-run",
-    "mine\x00/..", "x" * 5000, "<script>alert(1)</script>",
+    "../../../../../etc", "/etc", "..", ".", "", "mine/../../secret-run", "..\\secret-run",
+    "%2e%2e/secret-run", "mine\x00/..", "x" * 5000, "<script>alert(1)</script>",
 )  # fmt: skip
 
 

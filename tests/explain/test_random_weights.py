@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from neurodecode.explain.random_weights import cascade, is_net, stages, with_random_weights
+from neurodecode.explain.random_weights import (
+    cascade,
+    is_net,
+    settled,
+    stages,
+    with_random_weights,
+)
 from neurodecode.explain.windows import Windows
 from neurodecode.training.estimator import Decoder
 
@@ -48,6 +54,18 @@ def test_a_random_net_is_settled_on_the_training_windows(fitted: Decoder, known:
         normed = net.mix_norm(mixed.flatten(0, 1))
     assert float(normed.mean()) == pytest.approx(0, abs=1e-3)
     assert float(normed.var()) == pytest.approx(1, abs=0.05)
+
+
+def test_a_settled_net_that_learned_nothing_is_its_own_start(
+    fitted: Decoder, known: Windows
+) -> None:
+    """Its batch norms have seen one step and know little of the windows."""
+    start = with_random_weights(fitted, None, known.x_train)
+    hasty = copy.copy(fitted)
+    hasty.model_ = fitted.build(fitted.spec_).eval()
+    own, same = settled(hasty, known.x_train), start.predict_proba(known.x)
+    np.testing.assert_allclose(own.predict_proba(known.x), same, atol=1e-6)
+    assert not np.allclose(hasty.predict_proba(known.x), same, atol=1e-3)
 
 
 def test_layers_become_random_from_the_output_on_until_all_are(

@@ -67,8 +67,8 @@ def test_mu_and_beta_are_marked_and_a_true_band_if_it_is_given() -> None:
     words = maps.freq_profile(FOLDS, "occlusion").chart.to_json()
     assert '"mu"' in words
     assert '"beta"' in words
-    assert '"truth"' not in words
-    assert '"truth"' in maps.freq_profile(FOLDS, "occlusion", truth=[(9.0, 12.0)]).chart.to_json()
+    assert '"true"' not in words
+    assert '"true"' in maps.freq_profile(FOLDS, "occlusion", truth=[(9.0, 12.0)]).chart.to_json()
 
 
 def test_one_subject_has_no_interval_and_no_spread() -> None:

@@ -224,17 +224,17 @@ def test_the_command_writes_one_page_and_says_where(tmp_path: Path) -> None:
     run = stores.score_run(tmp_path, 2, models=("csp_lda",), aligns=("none",))
     out = tmp_path / "report.html"
     call = ["report", run.id, str(out), "--runs", str(tmp_path)]
-    answer = CliRunner().invoke(app, call)
+    out.write_text("old")
+    answer = CliRunner().invoke(app, [*call, "--overwrite"])
     assert answer.exit_code == 0, answer.output
     assert answer.stdout == f"Report: {out}\n"
+    assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["report.html"]
 
     out.write_text("mine")
     with pytest.raises(ConfigError, match="exists.*--overwrite"):
         CliRunner().invoke(app, call, catch_exceptions=False)
     assert out.read_text() == "mine"
-    assert CliRunner().invoke(app, [*call, "--overwrite"]).exit_code == 0
-    assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize("name", ["report.pdf", "report", "report.h5"])

@@ -140,7 +140,7 @@ def _dashes(words: list[str]) -> alt.StrokeDash:
 
 def _words(pipelines: "pd.Series[str]") -> "pd.Series[str]":
     """Alignment and cleaner."""
-    return pipelines.str.split(" + ", n=1, regex=False).str[1].fillna("none")
+    return pipelines.map(lambda name: name.partition(" + ")[2] or "none")
 
 
 def _models(pipelines: "pd.Series[str]") -> "pd.Series[str]":

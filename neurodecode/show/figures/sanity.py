@@ -10,12 +10,13 @@ import pandas as pd
 from neurodecode.results.maps import of_pipeline
 from neurodecode.results.summaries import Pipeline, label
 from neurodecode.show.figures.colours import GREY, by_model, by_words
-from neurodecode.show.figures.figure import PALETTE, Figure
+from neurodecode.show.figures.figure import INK, PALETTE, Figure
 from neurodecode.show.figures.maps import method_words
 
 Summary = Mapping[str, Any]
 
-GOOD, BAD, NONE = PALETTE[0], PALETTE[1], PALETTE[6]
+GOOD, BAD, NONE = "#a6cfe6", "#f2bd93", "#cdd0d3"
+"""Light, so that dark words can be read on them, on a page of any colour."""
 MARKS = {"holds": "\u2714", "fails": "\u2718", "unchecked": "?"}
 WORDS = {
     "holds": "These maps hold",
@@ -31,7 +32,7 @@ CHECKS = {
 }
 PASSED = {True: "passed", False: "failed", None: "not judged"}
 LEGEND = alt.Legend(orient="top", columns=2, labelLimit=200, symbolOpacity=1)
-LINES = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=NONE,
+LINES = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2, symbolStrokeColor=GREY,
                    symbolSize=300)  # fmt: skip
 HEADS = "length(datum.label) > 12 ? split(datum.label, ' ') : datum.label"
 """Names of checks take a line for each word, so that they stand beside each other."""
@@ -98,15 +99,15 @@ def verdicts(summary: Summary, pipeline: Pipeline | None = None) -> Figure:
         ),
         legend=None,
     )
-    chart = base.mark_rect(opacity=0.38, cornerRadius=3).encode(color=colour)
-    chart += base.mark_text(fontSize=12).encode(text="text:N")
+    chart = base.mark_rect(cornerRadius=3).encode(color=colour)
+    chart += base.mark_text(fontSize=12, color=INK[False]).encode(text="text:N")
     return Figure(
         name="verdicts",
         title="Whether the maps are to be believed",
         table=table.drop(columns="text"),
         caption=f"{MARKS['holds']} passed, {MARKS['fails']} failed, ? not compared or not judged. "
-        "Numbers: score; rank correlation with maps that learned nothing (small is good); gain in "
-        "probability over random orders; rank correlation between folds (large is good).",
+        "Numbers: score; correlation with maps that learned nothing (small is good); gain in "
+        "probability over random orders; correlation between folds (large is good).",
         chart=chart.properties(height=alt.Step(27)),
     )
 
@@ -207,7 +208,7 @@ def cascade(summary: Summary, pipeline: Pipeline) -> Figure:
     base = alt.Chart(table).encode(
         x=alt.X("layer:N", sort=order, title="Random up to this layer, from the output",
                 axis=alt.Axis(labelAngle=-35, labelLimit=120)),
-        y=alt.Y("similarity:Q", title="Rank correlation",
+        y=alt.Y("similarity:Q", title="Correlation",
                 scale=alt.Scale(domain=[min(-0.2, float(table["similarity"].min(skipna=True) or 0)),
                                         1.0])),
         color=alt.Color("method:N", title=None, scale=_palette(table["method"]),
@@ -244,7 +245,7 @@ def agreement(summary: Summary, pipeline: Pipeline | None = None) -> Figure:
     base = alt.Chart(table)
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         shape=by_words("align", table["align"], "alignment"),
-        x=alt.X("similarity:Q", title="Rank correlation between folds",
+        x=alt.X("similarity:Q", title="Correlation between folds",
                 scale=alt.Scale(domain=[min(0.0, float(table["similarity"].min() or 0)), 1.0])),
         y=alt.Y("method:N", title=None, axis=alt.Axis(labelLimit=220)),
         color=by_model(table["model"]),
