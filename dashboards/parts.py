@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,9 +84,17 @@ def in_short(name: str) -> str:
 
 def headline(words: str, about: str = "") -> None:
     """What is seen here in a sentence, and on what data."""
-    st.header(words, anchor=False)
+    st.header(plain(words), anchor=False)
     if about:
-        st.caption(about)
+        st.caption(plain(about))
+
+
+def plain(text: str) -> str:
+    """Words that may come from a file, without pictures, links and markup that Markdown sees.
+
+    A picture would make the browser ask another host.
+    """
+    return re.sub(r"([\[\]<>!])", r"\\\1", text)
 
 
 def about(run: Run) -> str:
@@ -116,7 +125,7 @@ def show(figure: Figure, *, key: str = "") -> None:
     with st.container(key=f"figure-{name}", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small",
                           key=f"head-{name}"):  # fmt: skip
-            st.markdown(f"**{figure.title}**", width="stretch")
+            st.markdown(f"**{plain(figure.title)}**", width="stretch")
             for kind, make, mime in (
                 ("SVG", figure.svg, "image/svg+xml"),
                 ("PNG", figure.png, "image/png"),
@@ -137,7 +146,7 @@ def show(figure: Figure, *, key: str = "") -> None:
             words = f"{figure.name}\n{figure.title}\n{figure.csv()}"
             st.image(_svg(figure, hashlib.sha256(words.encode()).hexdigest(), is_dark()))
         if figure.caption:
-            st.caption(figure.caption)
+            st.caption(plain(figure.caption))
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
@@ -156,7 +165,7 @@ def saying() -> Iterator[None]:
     try:
         yield
     except NeurodecodeError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         st.stop()
 
 
@@ -182,6 +191,6 @@ def stamp(run: Run) -> tuple[Any, ...]:
 
 def nothing(text: str, command: str) -> NoReturn:
     """Say what is not there and which command makes it, and end the page."""
-    st.info(text, icon=":material/info:")
+    st.info(plain(text), icon=":material/info:")
     st.code(command, language="bash")
     st.stop()

@@ -90,4 +90,8 @@ with parts.saying():
         st.info(f"Operations of this run were not counted: `neurodecode energy {run.id}`.")
     if (run.path / "exit.json").exists():
         st.subheader("Stopping early")
-        parts.show(energy.exits(early(run)))
+        exits = energy.exits(early(run))
+        if exits is None:
+            st.info("None of its decoders can stop early.")
+        else:
+            parts.show(exits)

@@ -181,7 +181,7 @@ with parts.saying():
     kind, text = sanity.verdict_words(verdict)
     banner, icon = BANNERS.get(kind, BANNERS["unchecked"])
     truth = kept.truth_words(verdict.get("truth") if verdict else None)
-    banner(f"{text}  \n{truth}", icon=icon)
+    banner(f"{parts.plain(text)}  \n{parts.plain(truth)}", icon=icon)
 
     tabs = st.tabs(list(TABS), on_change="rerun", key="explain-tabs")
     for tab, draw in zip(tabs, TABS.values(), strict=True):

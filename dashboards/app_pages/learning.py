@@ -34,7 +34,13 @@ def alike(run: Run) -> list[Run]:
     ]
 
 
-learned, rows_of = parts.cached(curves), parts.cached(load_rows)
+def sizes_of(runs: list[Run]) -> pd.DataFrame:
+    """Scores against training windows over several runs."""
+    rows = load_rows(runs)
+    return rows if rows.empty else scores_by_size(rows)
+
+
+learned, sizes_by_run = parts.cached(curves), parts.cached(sizes_of)
 
 with parts.saying():
     run = parts.choose_run(lambda run: kind_of(run.meta()) != "calibration")
@@ -65,8 +71,7 @@ with parts.saying():
             if "val_accuracy" in known:
                 parts.show(curve_figure(bands, best, quantity="accuracy", step=step))
     if kind == "decoders":
-        rows = rows_of(alike(run))
-        sizes = scores_by_size(rows) if not rows.empty else rows
+        sizes = sizes_by_run(alike(run))
         if not sizes.empty:
             own = sizes[sizes["metric"] == sizes["metric"].iloc[-1]]
             parts.show(size_figure(own))

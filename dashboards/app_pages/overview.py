@@ -55,7 +55,7 @@ with parts.saying():
         str(parts.runs_folder()),
     )
     if found.broken:
-        reasons = [f"- `{name}`: {reason}" for name, reason in found.broken.items()]
+        reasons = [f"- {parts.plain(f'{name}: {reason}')}" for name, reason in found.broken.items()]
         words = "One folder is" if len(reasons) == 1 else f"{len(reasons)} folders are"
         st.warning("\n".join([f"{words} not shown:", *reasons]), icon=":material/warning:")
 

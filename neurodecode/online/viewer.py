@@ -100,7 +100,14 @@ class Viewer:
         problem = self._problem
         self._clear()
         self._problem = problem  # of the process before, which may have ended by it
-        command = [sys.executable, "-m", "neurodecode.online.viewer", "--session", self.session]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "neurodecode.online.viewer",
+            "--session",
+            self.session,
+        ]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             [*command, *["--network"] * self.network],

@@ -215,20 +215,6 @@ def kinds_of(folds: Iterable[FoldMaps], method: str) -> list[str]:
     return list(found)
 
 
-def verdict_table(summary: Mapping[str, Any]) -> pd.DataFrame:
-    """One line per decoder and method: verdict, and the figure of each check.
-
-    Columns: model, align, clean, method, verdict ("holds", "fails", "unchecked"), reasons (text)
-    and a column for each check that was made.
-    """
-    lines = []
-    for entry in summary.get("methods", []):
-        checks = {name: check.get("value") for name, check in entry.get("checks", {}).items()}
-        named = {k: entry[k] for k in ("model", "align", "clean", "method", "verdict")}
-        lines.append({**named, "reasons": "; ".join(entry.get("reasons", [])), **checks})
-    return pd.DataFrame(lines)
-
-
 def choose_folds(
     folds: Iterable[FoldMaps], pipeline: tuple[str, str, str], subject: str | None = None
 ) -> list[FoldMaps]:

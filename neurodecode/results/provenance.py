@@ -88,7 +88,8 @@ def live_digest() -> str:
 @cache
 def explain_digest() -> str:
     """Digest of everything that maps are made by, so that an edit to it makes them anew."""
-    return _digest((PACKAGE / "explain").rglob("*.py"))
+    by_fold = PACKAGE / "experiment" / "fold_maps.py"
+    return _digest([*(PACKAGE / "explain").rglob("*.py"), by_fold])
 
 
 def _digest(files: Iterable[Path]) -> str:

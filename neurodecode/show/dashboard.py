@@ -70,7 +70,8 @@ def serve_dashboard(runs: Path, *, port: int | None = None, demonstration: bool 
     environment["NEURODECODE_DEMONSTRATION"] = "1" if demonstration else ""
     options = [f"--{name}={value}" for name, value in {**SETTINGS, "server.port": chosen}.items()]
     app = shared_folder("dashboards") / "app.py"
-    call = [sys.executable, "-m", "streamlit", "run", str(app), *options]
+    # -P: a file of the user's own in this folder, called as a library is, is not run instead of it.
+    call = [sys.executable, "-P", "-m", "streamlit", "run", str(app), *options]
     # In a session of its own, so that Ctrl+C reaches this process alone, which then ends both.
     with (
         _stopped_by_signals(),

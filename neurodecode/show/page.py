@@ -112,9 +112,10 @@ class Page:
         """A figure with its title, how to read it, and its numbers."""
         self._n_drawn += 1
         svg = inline_svg(figure, f"drawing{self._n_drawn}", ALONE if alone else BESIDE)
+        has_parts = isinstance(figure.chart, altair.FacetChart | altair.HConcatChart)
         numbers = base64.b64encode(figure.csv().encode()).decode()
         return (
-            f'<figure class="{"wide" * alone}"><h4>{escape(figure.title)}</h4>{svg}'
+            f'<figure class="{"wide" * (alone or has_parts)}"><h4>{escape(figure.title)}</h4>{svg}'
             f"<figcaption>{escape(figure.caption)} "
             f'<a download="{escape(figure.name)}.csv" href="data:text/csv;base64,{numbers}">'
             f"Numbers (CSV)</a></figcaption></figure>"

@@ -301,7 +301,8 @@ def _energy(told: _Told) -> Parts:
     spikes = energy_figures.spikes(account)
     yield "One window", [*blocks, *([spikes] if spikes else [])]
     if (told.run.path / "exit.json").exists():
-        yield "Early exits", [energy_figures.exits(energy.read_exits(told.run))]
+        exits = energy_figures.exits(energy.read_exits(told.run))
+        yield "Early exits", [exits or text("None of its decoders can stop early.")]
 
 
 def _provenance(told: _Told) -> Parts:

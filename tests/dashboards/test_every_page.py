@@ -1,6 +1,7 @@
 """What holds of every page, whole store or broken: it draws, or says in words why not."""
 
 import ast
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,3 +190,14 @@ def test_a_link_out_of_the_store_is_no_run(open_page: Open, beside_secrets: Path
     (choice,) = open_page(beside_secrets, "provenance").sidebar.selectbox
     assert choice.options == ["mine"]
     assert SECRET not in words(open_page(beside_secrets, "overview"))
+
+
+def test_words_of_a_run_are_no_markup(tmp_path: Path, open_page: Open) -> None:
+    """A data set that is called like a picture does not make the browser ask for it."""
+    run = stores.score_run(tmp_path, 2, models=["csp_lda"], name="odd")
+    told = {**run.meta(), "dataset": "![x](http://elsewhere/x.png)"}
+    (run.path / "meta.json").write_text(json.dumps(told), encoding="utf-8")
+    page = open_page(tmp_path, "compare", run="odd")
+    said = [element.value for element in (*page.caption, *page.header, *page.markdown)]
+    assert any("elsewhere" in words for words in said)
+    assert not any("](http" in words for words in said)

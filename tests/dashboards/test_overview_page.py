@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 import stores
 
+from neurodecode.show.figures.figure import Figure
+
 Open = Callable[..., Any]
+HERE, THERE = "synthetic", "eegmmidb13"
 
 
 def _lines(page: Any) -> list[str]:
@@ -31,6 +34,25 @@ def test_filters_are_of_what_is_there(open_page: Open, full: Path) -> None:
     protocol = next(box for box in page.selectbox if box.label == "Protocol")
     protocol.select("pseudo-online").run()
     assert not page.exception
+
+
+def test_every_run_is_drawn_newest_first_until_a_data_set_is_chosen(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "fitted", lambda self: drawn.append(self) or self.chart)
+    for name, dataset in (("a-11111111", HERE), ("b-22222222", HERE), ("c-33333333", THERE)):
+        stores.score_run(tmp_path, 2, models=("csp_lda",), aligns=("none",), name=name,
+                         dataset=dataset)  # fmt: skip
+    page = open_page(tmp_path)
+    groups = [group.rpartition(" ")[2] for group in drawn[-1].table["group"]]
+    assert groups == ["(SIMULATED)", "22222222", "11111111"]
+    box = next(box for box in page.selectbox if box.label == "Data set")
+    assert box.options == ["all", THERE, HERE]
+    box.select(THERE).run()
+    assert not page.exception
+    assert set(drawn[-1].table["run"]) == {"c-33333333"}
+    assert len(_lines(page)) == 3  # the list is of all runs still
 
 
 def test_broken_runs_are_named_with_their_reason(open_page: Open, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ kind = "synthetic"
 [source.arguments]
 n_subjects = 10
 n_sessions = 1
-n_trials = 48
+n_trials = 32
 sfreq = 64.0
 cache = false
 """
@@ -66,7 +66,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Any
         },
     )
     run = fit(choices, folder / "runs", n_workers=2)
-    options = {"n_windows": 32, "n_shuffled": 1, "cleaner": "none"}
+    options = {"n_windows": 24, "n_shuffled": 1, "cleaner": "none"}
     return run, explain_run(run, methods=MAPS, n_workers=2, **options)
 
 

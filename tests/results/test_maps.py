@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from safetensors import SafetensorError
 from scipy import stats
@@ -161,7 +160,6 @@ def test_a_verdict_is_that_of_the_decoder_that_is_asked_for() -> None:
     assert maps.verdict_of(summary, aligned, "toy") == entries[1]
     assert maps.verdict_of(summary, ("toy", "none", "none"), "other") is None
     assert maps.verdict_of({}, aligned, "toy") is None
-    assert isinstance(maps.verdict_table(summary), pd.DataFrame)
 
 
 def test_truth_is_told_in_people() -> None:
@@ -178,3 +176,8 @@ def test_truth_is_told_in_people() -> None:
 @pytest.mark.parametrize("truth", [None, {}, {"n": 0}, {"n": 8}])
 def test_of_an_unknown_truth_nothing_is_said(truth: dict[str, Any] | None) -> None:
     assert maps.truth_words(truth) == ""
+
+
+def test_true_bands_are_those_of_simulated_people_and_else_there_are_none() -> None:
+    assert maps.truth_bands({"truth_bands": [[10, 12.5]]}) == [(10.0, 12.5)]
+    assert maps.truth_bands({"truth_bands": None}) == maps.truth_bands({}) == []

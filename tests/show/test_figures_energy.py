@@ -82,6 +82,11 @@ def test_latency_says_whose_processor_it_was() -> None:
 
 def test_exits_show_the_curve_and_the_rules() -> None:
     figure = energy.exits(EXITS)
+    assert figure is not None
     assert figure.table.groupby("what").size().to_dict() == {"curve": 3, "rule": 1}
     assert "Recording that is used (s)" in figure.chart.to_json()
     assert figure.svg().startswith("<svg")
+
+
+def test_where_no_decoder_can_stop_early_nothing_is_drawn() -> None:
+    assert energy.exits({**EXITS, "models": []}) is None

@@ -1,9 +1,11 @@
 """Figures of scores, decisions and learning: they draw, and say what their axes are."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,11 +21,11 @@ from neurodecode.show.figures.scores import board_figure, difference_figure, sub
 MODELS = ["csp_lda", "dbconformer"]
 
 
-def board() -> Figure:
+def board(score: float = 0.7) -> Figure:
     lines = [
         {
-            "group": group, "pipeline": model, "model": model, "score": 0.7, "sd": 0.1, "low": 0.6,
-            "high": 0.8, "n_units": 8, "chance": 0.5, "chance_95": limit, "run": "r",
+            "group": group, "pipeline": model, "model": model, "score": score, "sd": 0.1,
+            "low": 0.6, "high": 0.8, "n_units": 8, "chance": 0.5, "chance_95": limit, "run": "r",
             "metric": "balanced_accuracy",
         }
         for group, limit in (("one, cross-subject", 0.54), ("two, pseudo-online", np.nan))
@@ -176,3 +178,44 @@ def test_large_tables_can_be_saved_too() -> None:
     ]  # fmt: skip
     figure = subject_figure(pd.DataFrame(lines), metric="accuracy", chance=np.nan, what="person")
     assert len(figure._vega["datasets"]) > 0  # altair refuses more than 5,000 rows by itself
+
+
+def test_a_decoder_that_is_no_better_than_guessing_looks_hollow() -> None:
+    assert "Hollow" not in board(0.7).caption
+    failed = board(
+        0.53
+    )  # guessing passes 0.54 on the first data set, and 0.5 is known of the other
+    assert "Hollow" in failed.caption
+    hollow = failed.chart.to_dict()["layer"][-1]
+    assert hollow["encoding"]["color"] == {"value": "#ffffff"}
+    drawn = failed.chart.to_dict()["datasets"][hollow["data"]["name"]]
+    assert {line["group"] for line in drawn} == {"one, cross-subject"}
+
+
+def test_alignments_of_one_decoder_differ_in_dash_and_parts_in_width() -> None:
+    (line,) = [
+        layer for layer in curves("loss")().chart.to_dict()["layer"]
+        if layer["mark"]["type"] == "line"
+    ]  # fmt: skip
+    dashes = line["encoding"]["strokeDash"]["scale"]
+    assert dashes["domain"] == ["none", "euclidean:causal"]
+    assert dashes["range"][0] != dashes["range"][1]
+    assert line["encoding"]["strokeWidth"]["scale"]["domain"] == ["training", "held out"]
+
+
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - {"window"}))
+def test_a_chart_fills_the_width_of_a_page_and_keeps_its_height(name: str) -> None:
+    fitted = FIGURES[name]().fitted().to_dict()
+    assert fitted["autosize"] == {"type": "fit-x", "contains": "padding"}
+    assert fitted["padding"]["right"] > 0  # the last number of an axis reaches beyond it
+
+
+def test_drawings_are_short_and_their_words_stay_as_they_are() -> None:
+    for name in ("board", "window"):
+        text = FIGURES[name]().svg()
+        assert "aria-label" not in text
+        assert re.search(r' d="[^"]*\d\.\d{3}', text) is None
+    assert ">C3</text>" in FIGURES["window"]().svg()
+    chart = alt.Chart(pd.DataFrame({"t": ["+0.038"]})).mark_text().encode(text="t:N")
+    figure = Figure(name="n", title="t", table=pd.DataFrame(), chart=chart)
+    assert ">+0.038</text>" in figure.svg()  # only places are rounded

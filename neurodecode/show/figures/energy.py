@@ -154,8 +154,8 @@ def latency(document: Document) -> Figure:
     )
 
 
-def exits(document: Document) -> Figure:
-    """Score against how much of a window is used, for decoders that can stop early.
+def exits(document: Document) -> Figure | None:
+    """Score against how much of a window is used, for decoders that can stop early, if any can.
 
     Parameters
     ----------
@@ -163,6 +163,8 @@ def exits(document: Document) -> Figure:
         As `neurodecode.results.energy.read_exits` reads it.
     """
     curves, rules = exit_tables(document)
+    if curves.empty:  # an axis without a number is drawn without end
+        return None
     ends = curves[curves["rule"] == "fixed"].groupby("decoder", sort=False).tail(1)
     metric = metric_words(str(document["metric"]))
     y = alt.Y("score:Q", title=metric, scale=alt.Scale(zero=False))

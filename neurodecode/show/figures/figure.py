@@ -28,6 +28,7 @@ PLAIN: Final[Any] = {"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"],
          "path.simplify_threshold": 0.3}  # fmt: skip
 LONG = re.compile(r"-?\d+\.\d{3,}")
 """Numbers of a drawing in more detail than can be seen."""
+TAG = re.compile(r"<[^>]*>")
 SPOKEN = re.compile(r' (?:aria-[a-z]+|role|pointer-events)="[^"]*"')
 """What each mark says to a reader who listens: half of a file, and the numbers say it better."""
 
@@ -92,7 +93,7 @@ class Figure:
 
     def csv(self) -> str:
         """The numbers."""
-        return str(self.table.to_csv(index=False))
+        return str(self.table.to_csv(index=False, float_format="%.9g"))
 
     def fitted(self) -> Any:
         """The chart for a page: as wide as its place, and as high as it says without its legend."""
@@ -145,4 +146,6 @@ class Figure:
 
 def _shorter(svg: str) -> str:
     """The same drawing in fewer words: hundredths of a pixel, and marks that do not speak."""
-    return LONG.sub(lambda found: f"{float(found[0]):.2f}", SPOKEN.sub("", svg))
+    return TAG.sub(  # what is written in the drawing stays as it is
+        lambda tag: LONG.sub(lambda found: f"{float(found[0]):.2f}", tag[0]), SPOKEN.sub("", svg)
+    )
