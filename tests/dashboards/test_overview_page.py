@@ -61,7 +61,7 @@ def test_broken_runs_are_named_with_their_reason(open_page: Open, tmp_path: Path
     (tmp_path / "half" / "meta.json").write_text("{")
     page = open_page(tmp_path)
     assert not page.exception
-    assert "`half`: its meta.json cannot be read" in page.warning[0].value
+    assert "half: its meta.json cannot be read" in page.warning[0].value
     assert len(_lines(page)) == 1
 
 
