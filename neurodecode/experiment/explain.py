@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ Array = NDArray[np.float32]
 
 MOST_TRAIN = 512
 """Training windows that patterns are taken from; of more, as many spread over all."""
+A_FEW = 4
+"""Folds for each process that are in memory at once."""
 N_CASCADES = 1
 """Folds of a decoder whose net is made random layer by layer."""
 
@@ -183,13 +186,20 @@ def _explain(
     artifacts = _artifacts(source, waiting, n_workers, report, on_done)
     n_workers = min(n_workers, len(waiting))
     folds = _folds(run, waiting, all_rows, source, artifacts)
-    if n_workers == 1:
-        done = (explain_fold(fold) for fold in folds)
-    else:
-        parallel = Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
-        done = parallel(delayed(explain_fold)(fold) for fold in folds)
+    done = map(explain_fold, folds) if n_workers == 1 else _in_processes(folds, n_workers)
     for i, name in enumerate(done, 1):
         on_done(name, i, len(waiting))
+
+
+def _in_processes(folds: Iterator[Fold], n_workers: int) -> Iterator[str]:
+    """Explain folds side by side; a few at a time are read, here.
+
+    joblib reads what comes later in a thread of its own, where an error ends nothing and is waited
+    for in vain; and all at once would be as many copies of the windows.
+    """
+    with Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1) as parallel:
+        while some := list(islice(folds, A_FEW * n_workers)):
+            yield from parallel(delayed(explain_fold)(fold) for fold in some)
 
 
 def _artifacts(

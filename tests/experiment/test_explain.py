@@ -312,3 +312,29 @@ def test_the_command_says_what_fails_and_why(
     with pytest.raises(SystemExit):
         main()
     assert json.loads(capsys.readouterr().out)["run"] == untrained.id
+
+
+@pytest.mark.usefixtures("_read")
+def test_a_fold_that_cannot_be_read_ends_the_work_of_several_processes(
+    untrained: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only among the first: joblib reads later ones in a thread whose errors nobody sees."""
+    from neurodecode.experiment import explain as module
+
+    folds, n_read = module._folds, 0
+
+    def breaking(*args: Any) -> Any:
+        nonlocal n_read
+        for fold in folds(*args):
+            n_read += 1
+            if n_read == 7:
+                raise StoreError("The seventh cannot be read.")
+            yield fold
+
+    monkeypatch.setattr(module, "_folds", breaking)
+    monkeypatch.setattr(module, "A_FEW", 1)
+    with pytest.raises(StoreError, match="seventh"):
+        explain_run(
+            untrained, models=None, methods=["csp_patterns"], n_windows=4, n_shuffled=0,
+            cleaner="none", again=True, n_workers=2,
+        )  # fmt: skip
