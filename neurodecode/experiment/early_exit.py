@@ -1,6 +1,5 @@
 """Early exits of the fitted spiking decoders of a run: calibrated on the training side, tested."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from neurodecode.experiment.source import Source
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.results.exits import exit_curve, exit_lines
 from neurodecode.results.rows import ResultRow
-from neurodecode.results.store import Run, writing
+from neurodecode.results.store import Run
 from neurodecode.results.summaries import Pipeline
 from neurodecode.training import checkpoint
 from neurodecode.training.estimator import Decoder, choose_validation
@@ -91,10 +90,7 @@ def exits_of_run(
         "models": [_entry(p, own, times[p]) for p, own in folds.items()],
         "skipped": skipped,
     }
-    document = _no_nan(document)
-    with writing(run.path / "exit.json") as file:
-        file.write_text(json.dumps(document) + "\n", encoding="utf-8")
-    return document
+    return run.write_document("exit.json", document)
 
 
 def _rows(run: Run, rules: Sequence[str], models: Sequence[str] | None) -> list[ResultRow]:
@@ -217,12 +213,3 @@ def _entry(pipeline: Pipeline, folds: list[Document], times: Any) -> Document:
         "curve": exit_curve(folds, times),
         "folds": folds,
     }
-
-
-def _no_nan(value: Any) -> Any:
-    """The same for JSON, with null for what is not a number."""
-    if isinstance(value, dict):
-        return {k: _no_nan(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_no_nan(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

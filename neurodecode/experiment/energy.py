@@ -23,7 +23,7 @@ from neurodecode.nn.spiking import levels
 from neurodecode.recordings.cards import find_card
 from neurodecode.results.provenance import environment
 from neurodecode.results.rows import ResultRow
-from neurodecode.results.store import Run, load_rows, writing
+from neurodecode.results.store import Run, load_rows
 from neurodecode.results.summaries import pipelines_of, unit_scores
 from neurodecode.training import checkpoint
 from neurodecode.training.estimator import Decoder
@@ -84,9 +84,7 @@ def energy_of_run(
         "windows_per_fold": n_windows,
         "models": [_with_energy(entry) for entry in entries],
     }
-    with writing(run.path / "energy.json") as file:
-        file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return document
+    return run.write_document("energy.json", document)
 
 
 def energy_of_model(

@@ -1,6 +1,5 @@
 """Maps of what the decoders of a run read, each with its sanity checks; kept with the run."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -17,7 +16,7 @@ from neurodecode.evaluation.runner import training_labels, whitened_by
 from neurodecode.experiment.artifact_windows import artifact_windows
 from neurodecode.experiment.baseline import baselines
 from neurodecode.experiment.data import Report
-from neurodecode.experiment.fold_maps import Fold, Options, explain_fold, plain, spread_over
+from neurodecode.experiment.fold_maps import Fold, Options, explain_fold, spread_over
 from neurodecode.experiment.source import Source
 from neurodecode.experiment.verdicts import summarise
 from neurodecode.explain import EXPLAINERS
@@ -29,7 +28,7 @@ from neurodecode.results import maps as kept
 from neurodecode.results.maps import FoldMaps
 from neurodecode.results.provenance import explain_digest
 from neurodecode.results.rows import ResultRow
-from neurodecode.results.store import Run, writing
+from neurodecode.results.store import Run
 from neurodecode.results.summaries import Pipeline
 from neurodecode.training import checkpoint
 
@@ -108,10 +107,7 @@ def explain_run(
     if waiting:
         _explain(run, waiting, all_rows, source, n_workers, report, on_done)
     _explain_data(run, source, again=again, report=report)
-    summary = summarise(run, all_rows)
-    with writing(kept.summary_file(run)) as file:
-        file.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    return summary
+    return run.write_document(kept.SUMMARY, summarise(run, all_rows))
 
 
 def _checked_methods(methods: Sequence[str] | None) -> tuple[str, ...]:
@@ -234,14 +230,17 @@ def _folds(
     nth: dict[tuple[Pipeline, int], list[str]] = {}
     for row in all_rows:
         nth.setdefault((_pipeline(row), row.seed), []).append(row.key)
+    first = min(row.seed for row in all_rows)
+    truths: dict[str, tuple[SourceTruth, ...]] = {}  # whole recordings are read, or made, for it
     for row, options in waiting:
         place = nth[_pipeline(row), row.seed].index(row.key)
-        first_seed = row.seed == min(r.seed for r in all_rows)
+        if row.subject not in truths:
+            truths[row.subject] = _sources(source, row)
         fold, train, test = source.sides(row)
         epochs = source.epochs
         gain = np.float32(checkpoint.load_extra(run.checkpoint_file(row.key)).get("gain", 1.0))
         shuffled = None
-        if first_seed and place < options.n_shuffled:
+        if row.seed == first and place < options.n_shuffled:
             y, who = training_labels(epochs, fold, row.seed, shuffled=True, slide=source.slide)
             shuffled = (train * gain, y, who)
         y_train, y_test = epochs.y[fold.train], epochs.y[fold.test]
@@ -263,9 +262,9 @@ def _folds(
                 axes=_axes(source),
             ),
             axes=_axes_facts(source),
-            sources=_sources(source, row),
+            sources=truths[row.subject],
             shuffled=shuffled,
-            cascade=first_seed and place < N_CASCADES,
+            cascade=row.seed == first and place < N_CASCADES,
             artifacts=taken,
             no_artifacts=artifacts if isinstance(artifacts, str) else "",
             whiteners=matrices,
@@ -340,7 +339,7 @@ def _explain_data(run: Run, source: Source, *, again: bool, report: Report) -> N
             "checks": {},
         }
         tensors = {f"erds/{kind}": value for kind, value in found.kinds.items()}
-        kept.write_maps(run, FoldMaps(facts=plain(facts), tensors=tensors))
+        kept.write_maps(run, FoldMaps(facts=facts, tensors=tensors))
 
 
 def _axes(source: Source) -> Axes:

@@ -120,7 +120,7 @@ def explain_fold(fold: Fold) -> str:
         "no_components": fold.no_artifacts,
         "truth_bands": {source.name: list(source.band) for source in fold.sources},
     }
-    kept.write_maps(fold.run, FoldMaps(facts=plain(facts), tensors=tensors))
+    kept.write_maps(fold.run, FoldMaps(facts=facts, tensors=tensors))
     return f"{row.model}, {row.fold}"
 
 
@@ -209,12 +209,3 @@ def spread_over(y: NDArray[np.integer], n: int) -> NDArray[np.intp]:
         own = np.flatnonzero(y == c)
         found.append(own[np.linspace(0, len(own) - 1, min(each, len(own))).round().astype(int)])
     return np.sort(np.concatenate(found))
-
-
-def plain(value: Any) -> Any:
-    """The same for JSON, with null for what is not a number."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

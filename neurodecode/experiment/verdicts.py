@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from neurodecode.experiment.fold_maps import plain
 from neurodecode.explain.similarity import similarity
 from neurodecode.explain.truth import mean_truth
 from neurodecode.explain.verdict import judge
@@ -79,7 +78,7 @@ def summarise(run: Run, rows: Sequence[ResultRow]) -> Document:
             )
             _add_curves(document, named, checks)
         document["reliance"] += _mean_reliance(pipeline, several)
-    return dict(plain(document))
+    return document
 
 
 def _by_unit(folds: Sequence[FoldMaps], numbers: Sequence[Document]) -> list[dict[str, float]]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import SignalError
 from neurodecode.explain.power import segment_freqs, segment_power
-from neurodecode.explain.windows import Array, Axes, Maps
+from neurodecode.explain.windows import Array, Axes, Maps, mean_by_class
+from neurodecode.results.maps import mean_of_known
 from neurodecode.signal.bands import analytic, band_fits
 
 BAND = (8.0, 30.0)
@@ -59,9 +60,9 @@ def desynchronisation(
     SignalError
         If `before` is of other channels, or of windows of another length.
     """
-    power = by_class(segment_power(x, axes.sfreq), y, len(axes.classes))
+    power = mean_by_class(segment_power(x, axes.sfreq), y, len(axes.classes))
     freqs = segment_freqs(axes.n_times, axes.sfreq)
-    reference = _mean_of(power) if before is None else before
+    reference = mean_of_known(power) if before is None else before
     if reference.shape != power.shape[1:]:
         raise SignalError(
             f"Power before the cue is of {' x '.join(map(str, reference.shape))} channels and "
@@ -70,14 +71,14 @@ def desynchronisation(
         )
     n = len(axes.freqs)
     chan_freq = decibels(power[..., :n], reference[:, :n])
-    kinds = {"chan_freq": chan_freq, "freq": _mean_of(chan_freq, axis=1)}
+    kinds = {"chan_freq": chan_freq, "freq": mean_of_known(chan_freq, axis=1)}
     if band_fits(BAND, n_times=axes.n_times, sfreq=axes.sfreq):
         inside = (freqs >= BAND[0]) & (freqs < BAND[1])
         chan = decibels(power[..., inside].sum(axis=-1), reference[:, inside].sum(axis=-1))
-        course = by_class(band_course(x, axes), y, len(axes.classes))
+        course = mean_by_class(band_course(x, axes), y, len(axes.classes))
         within = decibels(course, course.mean(axis=-1, keepdims=True))
         chan_time = chan[:, :, None] + within
-        kinds |= {"chan": chan, "chan_time": chan_time, "time": _mean_of(chan_time, axis=1)}
+        kinds |= {"chan": chan, "chan_time": chan_time, "time": mean_of_known(chan_time, axis=1)}
     order = ("chan", "time", "freq", "chan_time", "chan_freq")
     return Maps(
         kinds={kind: kinds[kind].astype(np.float32) for kind in order if kind in kinds},
@@ -85,14 +86,6 @@ def desynchronisation(
         signed=True,
         facts={"before_cue": float(before is not None), "n_windows": float(len(x))},
     )
-
-
-def by_class(values: Array, y: NDArray[np.int64], n_classes: int) -> Array:
-    """Mean over the windows of each class, (n_classes, ...); NaN for a class without one."""
-    out = np.full((n_classes, *values.shape[1:]), np.nan)
-    for c in np.unique(y):
-        out[c] = values[y == c].mean(axis=0)
-    return out
 
 
 def decibels(power: Array, reference: Array) -> Array:
@@ -109,11 +102,3 @@ def band_course(x: NDArray[np.float32], axes: Axes) -> Array:
         signal = analytic(x[i : i + BATCH], BAND, sfreq=axes.sfreq)
         courses.append(axes.in_time((signal.real**2 + signal.imag**2) / 2))
     return np.concatenate(courses)
-
-
-def _mean_of(values: Array, axis: int = 0) -> Array:
-    """Mean of what is known along an axis; NaN where nothing is."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0).sum(axis=axis)
-    n = known.sum(axis=axis)
-    return np.asarray(np.where(n > 0, total / np.maximum(n, 1), np.nan))

@@ -99,11 +99,15 @@ class Windows:
 
         NaN for a class without a window.
         """
-        shape = (len(self.axes.classes), *values.shape[1:])
-        out = np.full(shape, np.nan, dtype=np.float32)
-        for c in np.unique(self.y):
-            out[c] = values[self.y == c].mean(axis=0)
-        return out
+        return mean_by_class(values, self.y, len(self.axes.classes)).astype(np.float32)
+
+
+def mean_by_class(values: NDArray[np.floating], y: NDArray[np.int64], n_classes: int) -> Array:
+    """Mean over the windows of each class, (n_epochs, ...) to (n_classes, ...); NaN without one."""
+    out = np.full((n_classes, *values.shape[1:]), np.nan)
+    for c in np.unique(y):
+        out[c] = values[y == c].mean(axis=0)
+    return out
 
 
 KINDS = {

@@ -1,13 +1,11 @@
 """What can be asked of the accounts of energy and of early exits that are kept with a run."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from neurodecode.core.errors import StoreError
 from neurodecode.results.store import Run
 from neurodecode.results.summaries import PIPELINE, label
 
@@ -30,7 +28,7 @@ def read_energy(run: Run) -> Document:
     StoreError
         If there is none, or it cannot be read.
     """
-    return _read(run, "energy.json", f"neurodecode energy {run.id}")
+    return run.read_document("energy.json", command=f"neurodecode energy {run.id}", part="models")
 
 
 def read_exits(run: Run) -> Document:
@@ -41,20 +39,7 @@ def read_exits(run: Run) -> Document:
     StoreError
         If that was not measured, or cannot be read.
     """
-    return _read(run, "exit.json", f"neurodecode exit {run.id}")
-
-
-def _read(run: Run, name: str, command: str) -> Document:
-    try:
-        document = json.loads((run.path / name).read_text("utf-8"))
-        if not isinstance(document, dict) or not isinstance(document.get("models"), list):
-            raise ValueError("it holds no decoders")
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{run.id} has no {name} that can be read ({getattr(error, 'strerror', None) or error})"
-            f". Give `{command}`."
-        ) from error
-    return document
+    return run.read_document("exit.json", command=f"neurodecode exit {run.id}", part="models")
 
 
 def energy_table(document: Mapping[str, Any]) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from scipy import stats
 
 from neurodecode.core.errors import StoreError
-from neurodecode.results.store import Run, writing
+from neurodecode.results.store import Run, plain, writing
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def write_maps(run: Run, maps: FoldMaps) -> None:
     tensors = {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in maps.tensors.items()}
     with writing(maps_file(run, maps.facts["key"])) as file:
         try:
-            save_file(tensors, file, metadata={MAPS: json.dumps(maps.facts)})
+            save_file(tensors, file, metadata={MAPS: json.dumps(plain(maps.facts))})
         except SafetensorError as error:  # also of a full disk
             raise OSError(str(error)) from error
 
@@ -116,9 +116,12 @@ def read_data_maps(run: Run) -> list[FoldMaps]:
     return [maps for maps in found if maps is not None]
 
 
+SUMMARY = "explain/summary.json"
+
+
 def summary_file(run: Run) -> Path:
     """Where the verdicts are, or will be."""
-    return run.path / "explain" / "summary.json"
+    return run.path / SUMMARY
 
 
 def read_summary(run: Run) -> dict[str, Any]:
@@ -129,16 +132,7 @@ def read_summary(run: Run) -> dict[str, Any]:
     StoreError
         If the run has not been explained, or the file cannot be read.
     """
-    try:
-        summary = json.loads(summary_file(run).read_text("utf-8"))
-        if not isinstance(summary, dict):
-            raise ValueError("it holds no table")
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{run.id} has no maps yet ({getattr(error, 'strerror', None) or error}). Give "
-            f"`neurodecode explain {run.id}`."
-        ) from error
-    return summary
+    return run.read_document(SUMMARY, command=f"neurodecode explain {run.id}", part="methods")
 
 
 def shares(values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -182,17 +176,20 @@ def mean_maps(
             )
     if not own:
         raise StoreError(f"No fold has a map '{kind}' by {method}.")
-    units = np.stack([_nanmean(np.stack(several)) for several in own.values()])
+    units = np.stack([mean_of_known(np.stack(several)) for several in own.values()])
     n = len(units)
-    mean = _nanmean(units)
+    mean = mean_of_known(units)
     known = np.isfinite(units).sum(axis=0)
     spread = np.sqrt(np.nansum((units - mean) ** 2, axis=0) / np.where(known > 1, known - 1, 1))
     return mean, np.where(known > 1, spread, np.nan), n
 
 
-def _nanmean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = np.isfinite(values).sum(axis=0)
-    return np.asarray(np.where(known > 0, np.nansum(values, axis=0) / np.maximum(known, 1), np.nan))
+def mean_of_known(values: NDArray[np.floating], axis: int = 0) -> NDArray[np.float64]:
+    """Mean along an axis of what is a number; not a number where nothing is."""
+    known = np.isfinite(values)
+    n = known.sum(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis, dtype=np.float64)
+    return np.asarray(np.where(n > 0, total / np.maximum(n, 1), np.nan))
 
 
 def methods_of(folds: Iterable[FoldMaps]) -> dict[str, dict[str, Any]]:
@@ -264,13 +261,13 @@ def verdict_of(
 
 
 def of_pipeline(
-    summary: Mapping[str, Any], part: str, pipeline: tuple[str, str, str]
+    summary: Mapping[str, Any], part: str, pipeline: tuple[str, str, str] | None
 ) -> list[dict[str, Any]]:
-    """Entries of a part of the summary ("methods", "curves", ...) that are of one decoder."""
+    """Entries of a part of the summary ("methods", "curves", ...); of one decoder, or of all."""
     return [
         entry
         for entry in summary.get(part, [])
-        if (entry["model"], entry["align"], entry["clean"]) == pipeline
+        if pipeline in (None, (entry["model"], entry["align"], entry["clean"]))
     ]
 
 

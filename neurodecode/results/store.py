@@ -9,6 +9,7 @@ finished links it instead of computing it again: the key says that it would be t
 
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -106,6 +107,49 @@ class Run:
             ) from error
         return meta
 
+    def write_document(self, name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep a JSON document beside the folds: it as it is kept.
+
+        Parameters
+        ----------
+        name
+            Of the file in the run's folder: "exit.json", "explain/summary.json".
+        document
+            Numbers that are none or infinite become null.
+        """
+        kept: dict[str, Any] = plain(document)
+        with writing(self.path / name) as file:
+            file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        return kept
+
+    def read_document(self, name: str, *, command: str, part: str) -> dict[str, Any]:
+        """A document that was kept under that name.
+
+        Parameters
+        ----------
+        name
+            As of `write_document`.
+        command
+            What makes it, for the message.
+        part
+            A list that it must hold.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it cannot be read.
+        """
+        try:
+            document = json.loads((self.path / name).read_text("utf-8"))
+            if not isinstance(document, dict) or not isinstance(document.get(part), list):
+                raise ValueError(f"it holds no {part}")
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{self.id} has no {name} that can be read "
+                f"({getattr(error, 'strerror', None) or error}). Give `{command}`."
+            ) from error
+        return document
+
     def write_fold(self, row: ResultRow, predictions: pd.DataFrame) -> None:
         """Keep a finished fold: from now on it is never computed again."""
         table = pa.Table.from_pandas(predictions, preserve_index=False)
@@ -202,6 +246,15 @@ class Store:
         """Every run, newest last."""
         found = [p.parent for p in self.path.glob("*/meta.json")]
         return [Run(p) for p in sorted(found, key=lambda p: (p / "meta.json").stat().st_mtime)]
+
+
+def plain(value: Any) -> Any:
+    """The same for JSON, with null for numbers that are none or infinite."""
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load_rows(runs: Iterable[Run]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterable
 
 import altair as alt
+import pandas as pd
 
 from neurodecode.show.figures.figure import PALETTE
 
@@ -30,6 +31,11 @@ def colours_of(models: Iterable[str]) -> dict[str, str]:
         choice = zlib.crc32(name.encode())
         found[name] = free.pop(choice % len(free)) if free else PALETTE[choice % len(PALETTE)]
     return {name: found[name] for name in names}
+
+
+def models_of(pipelines: "pd.Series[str]") -> "pd.Series[str]":
+    """The model of each pipeline that is named in one word, see `summaries.label`."""
+    return pipelines.str.split(" + ", regex=False).str[0]
 
 
 def by_model(models: Iterable[str], *, legend: bool = True) -> alt.Color:

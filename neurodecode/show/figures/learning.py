@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from neurodecode.show.figures.colours import GREY, by_model, by_words, metric_words
+from neurodecode.show.figures.colours import GREY, by_model, by_words, metric_words, models_of
 from neurodecode.show.figures.figure import Figure
 
 WIDTHS = {"training": 1.2, "held out": 2.6}  # px
@@ -34,7 +34,7 @@ def curve_figure(
     """
     parts = {f"train_{quantity}": "training", f"val_{quantity}": "held out"}
     shown = bands[bands["curve"].isin(parts)]
-    shown = shown.assign(part=shown["curve"].map(parts), model=_models(shown["pipeline"]))
+    shown = shown.assign(part=shown["curve"].map(parts), model=models_of(shown["pipeline"]))
     shown["line"] = shown["pipeline"] + " " + shown["part"]
     shown["words"] = _words(shown["pipeline"])
     words = f"loss{unit and f' ({unit})'}" if quantity == "loss" else "accuracy (share of windows)"
@@ -61,7 +61,7 @@ def curve_figure(
     band = base.mark_area(opacity=0.13).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour)
     line = base.mark_line().encode(y=y, color=colour, strokeDash=dash, strokeWidth=width)
     layers: list[alt.Chart] = [band, line]
-    kept = best.assign(model=_models(best["pipeline"]))
+    kept = best.assign(model=models_of(best["pipeline"]))
     kept = kept[kept["pipeline"].isin(shown["pipeline"])]
     if not kept.empty:
         ticks = alt.Chart(kept).mark_tick(thickness=2, size=12, opacity=0.7)
@@ -96,7 +96,7 @@ def size_figure(table: pd.DataFrame) -> Figure:
         As `neurodecode.results.learning.scores_by_size` returns it, of one metric.
     """
     metric = str(table["metric"].iloc[0])
-    shown = table.assign(model=_models(table["pipeline"]))
+    shown = table.assign(model=models_of(table["pipeline"]))
     shown["data"] = shown["dataset"] + ", " + shown["protocol"]
     shown["line"] = shown["pipeline"] + " " + shown["data"] + shown["marks"]
     shown["words"] = _words(shown["pipeline"])
@@ -141,7 +141,3 @@ def _dashes(words: list[str]) -> alt.StrokeDash:
 def _words(pipelines: "pd.Series[str]") -> "pd.Series[str]":
     """Alignment and cleaner."""
     return pipelines.map(lambda name: name.partition(" + ")[2] or "none")
-
-
-def _models(pipelines: "pd.Series[str]") -> "pd.Series[str]":
-    return pipelines.str.split(" + ", regex=False).str[0]

@@ -70,9 +70,7 @@ def verdicts(summary: Summary, pipeline: Pipeline | None = None) -> Figure:
     pipeline
         One decoder, alignment and cleaner; by default all.
     """
-    entries = summary.get("methods", [])
-    if pipeline is not None:
-        entries = of_pipeline(summary, "methods", pipeline)
+    entries = of_pipeline(summary, "methods", pipeline)
     lines = [line for entry in entries for line in _checked(entry, with_decoder=pipeline is None)]
     table = pd.DataFrame(
         lines, columns=["row", "check", "outcome", "value", "limit", "text", "says"]
@@ -228,9 +226,7 @@ def cascade(summary: Summary, pipeline: Pipeline) -> Figure:
 
 def agreement(summary: Summary, pipeline: Pipeline | None = None) -> Figure:
     """How alike the maps of different folds are, by method and decoder."""
-    entries = summary.get("methods", [])
-    if pipeline is not None:
-        entries = of_pipeline(summary, "methods", pipeline)
+    entries = of_pipeline(summary, "methods", pipeline)
     lines = [
         {
             **_named(entry),
@@ -276,9 +272,7 @@ def reliance(summary: Summary, pipeline: Pipeline | None = None) -> Figure:
     pipeline
         One decoder, alignment and cleaner; by default all.
     """
-    entries = summary.get("reliance", [])
-    if pipeline is not None:
-        entries = of_pipeline(summary, "reliance", pipeline)
+    entries = of_pipeline(summary, "reliance", pipeline)
     lines = [
         {
             **_named(entry),

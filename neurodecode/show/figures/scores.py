@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from neurodecode.show.figures.colours import GREY, by_model, by_words, metric_words
+from neurodecode.show.figures.colours import GREY, by_model, by_words, metric_words, models_of
 from neurodecode.show.figures.figure import Figure
 
 STEP = 19  # px between two lines of text
@@ -116,12 +116,12 @@ def difference_figure(
     metric
         Of the scores.
     """
-    units = units.assign(model=_models(units["pipeline"]))
+    units = units.assign(model=models_of(units["pipeline"]))
     # Points of one line are spread over its height in the order of their names, not by chance.
     units["place"] = units.groupby("pipeline")["difference"].transform(
         lambda values: ((values.rank(method="first") * 7) % 11) / 11
     )
-    means = means.assign(model=_models(means["pipeline"]))
+    means = means.assign(model=models_of(means["pipeline"]))
     order = list(means.sort_values("difference", ascending=False)["pipeline"])
     y = alt.Y("pipeline:N", sort=order, title=None, axis=alt.Axis(labelLimit=320, grid=False))
     title = f"difference in {metric_words(metric)} to {reference}"
@@ -224,7 +224,3 @@ def subject_figure(units: pd.DataFrame, *, metric: str, chance: float, what: str
         caption=caption + ("Grey line: chance." if pd.notna(chance) else ""),
         chart=alt.layer(*layers).properties(height={"step": 11 * one_line + 7, "for": "position"}),
     )
-
-
-def _models(pipelines: "pd.Series[str]") -> "pd.Series[str]":
-    return pipelines.str.split(" + ", regex=False).str[0]
