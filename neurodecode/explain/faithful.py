@@ -3,8 +3,8 @@
 Reference: "RISE: randomized input sampling for explanation of black-box models", BMVC 2018,
 arXiv 1806.07421 (deletion and insertion curves). Differences: electrodes are taken out, and put
 back, in the order of the map's mean over classes, as what speaks against one class speaks for
-another; what stands in for an electrode is the same electrode of
-another window (`neurodecode.explain.swapped`), and the measure is what random orders give.
+another; what stands in for an electrode is the same electrode of another window
+(`neurodecode.explain.swapped`), and the measure is what random orders give.
 """
 
 from dataclasses import dataclass
@@ -84,9 +84,7 @@ class Deletion:
             deletion=self._delete(order),
             insertion=self._delete(order[::-1])[::-1],
             deletion_random=self.deleted,
-            insertion_random=self.deleted[
-                ::-1
-            ],  # to put back a random half is to take out the other
+            insertion_random=self.deleted[::-1],  # a random half put back is the other taken out
         )
 
     def _delete(self, order: NDArray[np.intp]) -> Array:

@@ -129,6 +129,11 @@ def _footnote(summary: Document) -> str:
         )
     if summary.get("no_components"):
         lines.append(f"Components were not looked at: {summary['no_components']}")
+    if any(entry["verdict"] == "unchecked" for entry in summary["methods"]):
+        lines.append(
+            "unchecked: not compared with a decoder that learned nothing, or of too few people "
+            "to tell."
+        )
     failed = [entry for entry in summary["methods"] if entry["verdict"] == "fails"]
     for entry in failed:
         name = label((entry["model"], entry["align"], entry["clean"]))

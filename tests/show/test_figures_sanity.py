@@ -120,3 +120,11 @@ def test_reliance_is_in_percentage_points_and_names_its_channels() -> None:
     (row,) = sanity.reliance(SUMMARY, PIPELINE).table.to_dict("records")
     assert row["loss (percentage points)"] == pytest.approx(5.0)
     assert row["channels"] == "Fp1, Fp2"
+
+
+def test_a_map_of_too_few_people_is_not_said_to_be_uncompared() -> None:
+    few = {"passed": None, "value": 0.1, "says": "3 are too few to tell."}
+    checks = {"random_weights": {"passed": True, "value": 0.1, "says": "Another."}, "faithful": few}
+    _, words = sanity.verdict_words(entry("occlusion", "unchecked", checks=checks))
+    assert "too few" in words
+    assert "not compared" not in words

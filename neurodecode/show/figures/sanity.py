@@ -55,7 +55,10 @@ def verdict_words(verdict: Mapping[str, Any] | None) -> tuple[str, str]:
     said = [str(text) for text in verdict.get("reasons") or []]
     if kind != "fails" or not said:
         said += [str(c["says"]) for c in verdict.get("checks", {}).values() if c.get("says")]
-    if kind == "unchecked":
+    checks = verdict.get("checks", {})
+    if kind == "unchecked" and not any(
+        checks.get(name, {}).get("passed") for name in ("random_weights", "shuffled_labels")
+    ):
         said.insert(0, "They were not compared with maps of a decoder that learned nothing.")
     return kind, f"{WORDS.get(kind, kind)}. {' '.join(dict.fromkeys(said))}"
 
