@@ -29,6 +29,10 @@ HOMES = {  # a heavy library is imported in its own rooms, and nowhere else
         "show",
     },
     "lightning": {"training"},
+    "distributed": {"evaluation"},
+    "onnx": {"export"},
+    "onnxscript": {"export"},
+    "onnxruntime": {"export", "online"},
     "braindecode": {"models", "show"},  # `doctor` checks that it imports
     "moabb": {"recordings", "evaluation"},
     "typer": {"cli"},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurodecode.core.counts import TOTALS, Counts, LayerCount
-from neurodecode.evaluation.runner import torch_threads
+from neurodecode.evaluation.unit import torch_threads
 from neurodecode.nn.count import count
 
 N_REPEATS = 200

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.evaluation.cleaning import CleanWord
-from neurodecode.evaluation.runner import training_labels, whitened_by
+from neurodecode.evaluation.unit import training_labels, whitened_by
 from neurodecode.experiment.artifact_windows import artifact_windows
 from neurodecode.experiment.baseline import baselines
 from neurodecode.experiment.data import Report

@@ -16,8 +16,9 @@ from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.alarms import Detection
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, training_parts
+from neurodecode.evaluation.jobs import Job, Task, job_key
 from neurodecode.evaluation.pseudo_online import Live
-from neurodecode.evaluation.runner import Job, Task, job_key, run_jobs
+from neurodecode.evaluation.runner import run_jobs
 from neurodecode.evaluation.splits import EVERYBODY, PSEUDO_ONLINE, everybody, make_folds
 from neurodecode.experiment.choices import Tree, to_toml
 from neurodecode.experiment.data import Report, find_people, load_data, load_epochs

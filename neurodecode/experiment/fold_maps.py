@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from neurodecode.core.seeding import generator
-from neurodecode.evaluation.runner import torch_threads
+from neurodecode.evaluation.unit import torch_threads
 from neurodecode.explain import EXPLAINERS
 from neurodecode.explain.faithful import Deletion
 from neurodecode.explain.random_weights import cascade, is_net, settled, with_random_weights

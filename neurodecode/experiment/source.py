@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import StoreError
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
-from neurodecode.evaluation.runner import aligned_windows
 from neurodecode.evaluation.splits import Fold, make_folds
+from neurodecode.evaluation.unit import aligned_windows
 from neurodecode.experiment.choices import Tree, resolve
 from neurodecode.experiment.data import Report, load_data
 from neurodecode.results.rows import ResultRow

@@ -18,8 +18,9 @@ from neurodecode.evaluation.alarms import (
     score_alarms,
 )
 from neurodecode.evaluation.detection import Rule, Spans, lay_out, score_spans
-from neurodecode.evaluation.runner import Job, Task, run_job, training_labels
+from neurodecode.evaluation.jobs import Job, Task
 from neurodecode.evaluation.splits import Fold, make_folds
+from neurodecode.evaluation.unit import run_job, training_labels
 from neurodecode.results.store import Run, load_rows
 from neurodecode.show.tables import run_document, show_run
 from neurodecode.training.estimator import Decoder, choose_validation

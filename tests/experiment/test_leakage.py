@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.runner import Task, aligned_windows, run_jobs
+from neurodecode.evaluation.jobs import Task
+from neurodecode.evaluation.runner import run_jobs
 from neurodecode.evaluation.splits import make_folds
+from neurodecode.evaluation.unit import aligned_windows
 from neurodecode.experiment.fit import make_plan
 from neurodecode.results.store import Run
 from neurodecode.training import checkpoint

@@ -214,7 +214,7 @@ def test_what_brings_aligned_windows_to_microvolts_is_kept(
         def names(self) -> list[str]:
             return ["csp_lda"]
 
-    monkeypatch.setattr("neurodecode.evaluation.runner.BACKBONES", Backbones())
+    monkeypatch.setattr("neurodecode.evaluation.unit.BACKBONES", Backbones())
     ready["evaluation"]["align"] = [align]
     run = fit(ready, tmp_path)
     (key,) = run.meta()["live"]
