@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from neurodecode.core.errors import FitError
 from neurodecode.evaluation.cleaning import own_windows
 from neurodecode.evaluation.jobs import Job, Task
-from neurodecode.evaluation.unit import fitted_in_fold, run_unit
+from neurodecode.evaluation.unit import fitted_in_fold, group_units, run_unit
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
 
@@ -44,29 +44,26 @@ def run_jobs(
     FitError
         If a decoder cannot be fitted, or a worker process is killed.
     """
-    units: dict[tuple[str, str, str], list[Job]] = {}
+    missing = []
     for job in jobs:
         row = run.read_row(job.key)
         if row is None and run.adopt(job.key):
             row = run.read_row(job.key)
         if row is None:
-            align = "" if fitted_in_fold(job.clean) else job.align
-            units.setdefault((job.fold.name, job.clean, align), []).append(job)
+            missing.append(job)
         else:
             on_done(job, row, False)
+    units = group_units(missing)
     n_workers = min(n_workers, len(units))
     n_threads = max(1, (os.cpu_count() or 1) // max(1, n_workers))
     try:
-        tasks = _tasks(task, dict.fromkeys(clean for _, clean, _ in units), n_workers)
+        tasks = _tasks(task, dict.fromkeys(unit[0].clean for unit in units), n_workers)
         if n_workers <= 1:
-            for (_, clean, _), unit in units.items():
-                run_unit(tasks[clean], unit, run, n_threads, on_done)
+            for unit in units:
+                run_unit(tasks[unit[0].clean], unit, run, n_threads, on_done)
             return
         parallel = Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
-        calls = (
-            delayed(run_unit)(tasks[clean], unit, run, n_threads)
-            for (_, clean, _), unit in units.items()
-        )
+        calls = (delayed(run_unit)(tasks[unit[0].clean], unit, run, n_threads) for unit in units)
         for done in parallel(calls):
             for job, row in done:
                 on_done(job, row, True)

@@ -1,7 +1,7 @@
 """The jobs of one fold: windows cleaned and aligned once, each decoder fitted, tested and kept."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -34,6 +34,19 @@ from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
 from neurodecode.training import checkpoint
 from neurodecode.training.estimator import Decoder
+
+
+def group_units(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Jobs that are done one after the other by one process, in the order of the first of each.
+
+    A unit is a fold with an alignment and a cleaning; alignments that share a cleaner fitted in the
+    fold stay together.
+    """
+    units: dict[tuple[str, str, str], list[Job]] = {}
+    for job in jobs:
+        align = "" if fitted_in_fold(job.clean) else job.align
+        units.setdefault((job.fold.name, job.clean, align), []).append(job)
+    return list(units.values())
 
 
 def fitted_in_fold(clean: str) -> bool:
