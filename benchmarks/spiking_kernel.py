@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from neurodecode.nn.spiking.compiled import why_not
+from neurodecode.nn.compiled import MEMBRANE
 from neurodecode.nn.spiking.kernel import Path as KernelPath
 from neurodecode.nn.spiking.kernel import membrane, using
 from neurodecode.nn.spiking.surrogates import surrogate
@@ -41,9 +41,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     calls = {name: ours(name) for name in ("loop", "torch", "compiled")}
-    if why_not():
+    if MEMBRANE.why_not():
         del calls["compiled"]
-        print(f"no compiled path: {why_not()}")
+        print(f"no compiled path: {MEMBRANE.why_not()}")
     for name, make in {"spikingjelly": jelly, "snntorch": snn}.items():
         try:
             with warnings.catch_warnings():

@@ -27,7 +27,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
-bench_app = typer.Typer(help="Measure parts of neurodecode against each other.")
+bench_app = typer.Typer(help="Compare: cleaners with each other, speed with that of peers.")
 app.add_typer(bench_app, name="bench", no_args_is_help=True)
 
 RUNS = Path("runs")
@@ -41,6 +41,10 @@ Pipeline = Annotated[Path | None, typer.Option("-c", "--config", help="Pipeline 
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.OPTION=VALUE", help="One choice; repeatable."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Instead of --jobs: a Dask scheduler, or its file."),
 ]
 RunsDir = Annotated[Path, typer.Option("--runs", help="Folder of runs.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -112,6 +116,11 @@ def fit(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core.")
     ] = None,
+    scheduler: Scheduler = None,
+    folds_together: Annotated[
+        int | None,
+        typer.Option(min=0, help="Folds and seeds of a net trained in one pass; 0 by device."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda.")] = None,
     against: Annotated[
         str | None, typer.Option(help="Model the others are tested against.")
@@ -123,6 +132,30 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Train and evaluate decoders, or denoisers, on people they have not seen."""
+    from neurodecode.experiment.again import Command
+
+    _one_place(scheduler, jobs)
+    wanted = {
+        "data.dataset": _words("--dataset", dataset),
+        "data.data_dir": data_dir,
+        "data.subjects": _subjects(subjects),
+        "data.events": _words("--events", events),
+        "evaluation.protocol": protocol,
+        "evaluation.align": _words("--align", align),
+        "evaluation.clean": _words("--clean", clean),
+        "evaluation.online_ready": online_ready or None,
+        "evaluation.folds_together": folds_together,
+        "evaluation.seeds": seeds,
+        "evaluation.metric": metric,
+        "pretrained.checkpoint": start,
+        "pretrained.mode": _words("--mode", mode),
+        "pretrained.allow_seen": allow_seen or None,
+        "train.device": device,
+        "models": _words("--model", model),
+    }
+    command = Command(paradigm=paradigm, pipeline=config, sets=sets or (), flags=wanted)
+    if not dry_run and _shown_again(command, runs, against=against, as_json=as_json):
+        return
     from neurodecode.experiment.choices import paradigm_of, resolve
 
     if paradigm_of(paradigm, pipeline=config, sets=sets or ()) == "denoise":
@@ -140,28 +173,7 @@ def fit(
         chosen = resolve_denoise(pipeline=config, sets=sets or (), flags=flags)
         _fit_denoisers(chosen, runs, dry_run=dry_run, as_json=as_json)
         return
-    choices = resolve(
-        paradigm,
-        pipeline=config,
-        sets=sets or (),
-        flags={
-            "data.dataset": _words("--dataset", dataset),
-            "data.data_dir": data_dir,
-            "data.subjects": _subjects(subjects),
-            "data.events": _words("--events", events),
-            "evaluation.protocol": protocol,
-            "evaluation.align": _words("--align", align),
-            "evaluation.clean": _words("--clean", clean),
-            "evaluation.online_ready": online_ready or None,
-            "evaluation.seeds": seeds,
-            "evaluation.metric": metric,
-            "pretrained.checkpoint": start,
-            "pretrained.mode": _words("--mode", mode),
-            "pretrained.allow_seen": allow_seen or None,
-            "train.device": device,
-            "models": _words("--model", model),
-        },
-    )
+    choices = resolve(paradigm, pipeline=config, sets=sets or (), flags=wanted)
     if against is not None and against not in choices["models"]:
         raise UnknownName("model of this run", against, choices["models"])
     if dry_run:
@@ -176,9 +188,11 @@ def fit(
             choices,
             runs,
             n_workers=jobs,
+            scheduler=scheduler,
             report=progress.read,
             on_plan=progress.plan,
             on_done=progress.done,
+            command=command,
         )
     show_runs([run], as_json=as_json, against=against)
 
@@ -419,6 +433,7 @@ def explain(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core.")
     ] = None,
+    scheduler: Scheduler = None,
     runs: RunsDir = RUNS,
     as_json: Json = False,
 ) -> None:
@@ -428,6 +443,7 @@ def explain(
     from neurodecode.show.progress import Progress
     from neurodecode.show.tables import find_runs
 
+    _one_place(scheduler, jobs)
     (run,) = find_runs(runs, [name])
     with Progress() as progress:
         summary = explain_run(
@@ -440,6 +456,7 @@ def explain(
             cleaner=artifacts,
             again=again,
             n_workers=jobs,
+            scheduler=scheduler,
             report=progress.read,
             on_done=progress.step,
         )
@@ -547,6 +564,40 @@ def bench_denoise(
         )
     how: dict[str, Any] = {"convention": snr_convention, "measure": measure}
     show_bench(rows, title=title, export=export, as_json=as_json, **how)
+
+
+@bench_app.command(name="speed")
+def bench_speed(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SCRIPT", help="Such as evaluation; by default all there are."),
+    ] = None,
+    readme: Annotated[
+        Path | None, typer.Option(help="Fill the table of this file, such as README.md.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of what was found; by default benchmarks/results.")
+    ] = None,
+    kept: Annotated[
+        bool, typer.Option("--kept", help="Measure nothing; show what is kept.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the speed with that of peers: each script of benchmarks/ measures one ratio."""
+    from neurodecode.experiment.speed import SCRIPTS, find_scripts, measure, read_found
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.speed import fill_readme, show_speed
+
+    scripts, folder = find_scripts(names), results or SCRIPTS / "results"
+    if not kept:
+        with Progress() as progress:
+            measure(scripts, folder, report=progress.step)
+    found = read_found(scripts, folder)
+    if readme is not None:
+        fill_readme(read_found(find_scripts(), folder), readme)
+    show_speed(found, as_json=as_json)
+    if any("error" in one for one in found):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -862,6 +913,20 @@ def _pretrain(choices: dict[str, Any], runs: Path, *, dry_run: bool, as_json: bo
     show_runs([run], as_json=as_json)
 
 
+def _shown_again(command: Any, runs: Path, *, against: str | None, as_json: bool) -> bool:
+    """Show the run of a command whose every fit is finished; whether there was one."""
+    from neurodecode.experiment.again import finished_run
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.tables import show_runs
+
+    found = finished_run(runs, command)
+    if found is None:
+        return False
+    Progress().again(*found)
+    show_runs([found[0]], as_json=as_json, against=against)
+    return True
+
+
 def _dry_run(choices: dict[str, Any], as_json: bool) -> None:
     from neurodecode.experiment.fit import preview
     from neurodecode.show.listings import show_plan
@@ -879,6 +944,15 @@ def _words(option: str, text: str | None) -> list[str] | None:
     if not words:
         raise ConfigError(f"{option} '{text}' names nothing. Name something, or leave it out.")
     return words
+
+
+def _one_place(scheduler: str | None, jobs: int | None) -> None:
+    """Refuse processes here and workers elsewhere at once."""
+    if scheduler is not None and jobs is not None:
+        raise ConfigError(
+            f"--jobs {jobs} starts processes on this machine, and --scheduler {scheduler} has "
+            f"workers of its own. Leave one of them out."
+        )
 
 
 def _subjects(text: str | None) -> list[int | str] | None:

@@ -24,6 +24,12 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What can be made again is kept in a folder of the tests, never in the user's."""
+    os.environ["NEURODECODE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def noise_bank() -> "Bank":
     """Six people on twelve channels: rhythms for brains, slow humps for eyes, noise for muscles."""

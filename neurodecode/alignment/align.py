@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodecode.alignment import Aligner
+from neurodecode.epochs.view import View
 from neurodecode.signal.covariance import Array, covariances, inverse_sqrt
 
 Mode = Literal["causal", "batch"]
@@ -69,28 +70,6 @@ def whiten(x: NDArray[np.floating], state: AlignState) -> NDArray[np.float32]:
     return _whiten(x, state.mean)
 
 
-def align_domain(
-    x: NDArray[np.floating], train: NDArray[np.bool_], aligner: Aligner, mode: Mode
-) -> NDArray[np.float32]:
-    """Whiten the windows of one domain, (n_epochs, n_chans, n_times), in order of time.
-
-    Parameters
-    ----------
-    x
-        All windows of the domain, any unit; the result has none.
-    train
-        Which of them are on the training side.
-    aligner
-        The kind of mean.
-    mode
-        What the test windows may know of each other; see the package's docstring.
-    """
-    out = np.empty(x.shape, dtype=np.float32)
-    for index, mean in _means(x, train, aligner, mode):
-        out[index] = _whiten(x[index], mean)
-    return out
-
-
 def _means(
     x: NDArray[np.floating], train: NDArray[np.bool_], aligner: Aligner, mode: Mode
 ) -> Iterator[tuple[NDArray[np.intp], Array]]:
@@ -116,8 +95,8 @@ def align(
     test: NDArray[np.integer],
     aligner: Aligner,
     mode: Mode,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Training and test windows, each domain whitened.
+) -> tuple[View, View]:
+    """Training and test windows, each domain whitened when they are asked for.
 
     Parameters
     ----------
@@ -127,13 +106,17 @@ def align(
         Domain of each window, (n_epochs,).
     train, test
         Indices of the windows on either side of a fold.
-    aligner, mode
-        See `align_domain`.
+    aligner
+        The kind of mean.
+    mode
+        What the test windows may know of each other; see the package's docstring.
     """
-    out = np.empty(x.shape, dtype=np.float32)
-    for index, on_train in _by_domain(domains, train, test):
-        out[index] = align_domain(x[index], on_train, aligner, mode)
-    return out[train], out[test]
+    roots, which = whiteners(x, domains, train, test, aligner, mode)
+
+    def whitened(windows: NDArray[np.float32], where: NDArray[np.intp]) -> NDArray[np.float32]:
+        return np.asarray(np.matmul(roots[which[where]], windows), dtype=np.float32)
+
+    return View(x, train, (whitened,)), View(x, test, (whitened,))
 
 
 def whiteners(
@@ -143,13 +126,17 @@ def whiteners(
     test: NDArray[np.integer],
     aligner: Aligner,
     mode: Mode,
-) -> Array:
-    """What `align` multiplies each test window by, (n_test, n_chans, n_chans)."""
-    out = np.empty((len(x), x.shape[1], x.shape[1]))
+) -> tuple[Array, NDArray[np.intp]]:
+    """What `align` multiplies windows by: matrices (n, n_chans, n_chans), and which is for each.
+
+    The second, (n_epochs,), is -1 for windows that are on neither side.
+    """
+    means, which = list[Array](), np.full(len(x), -1)
     for index, on_train in _by_domain(domains, train, test):
-        for own, mean in _means(x[index], on_train, aligner, mode):
-            out[index[own]] = inverse_sqrt(mean)
-    return np.asarray(out[test])
+        for own, mean in _means(np.asarray(x[index]), on_train, aligner, mode):
+            which[index[own]] = len(means)
+            means.append(inverse_sqrt(mean))
+    return np.array(means), which
 
 
 def _by_domain(

@@ -1,7 +1,10 @@
-"""Where the package finds what lies beside it: dataset cards, pipeline files and pages."""
+"""Where the package finds what lies beside it, and where it keeps what it can make again."""
 
+import os
 from pathlib import Path
 from typing import Literal
+
+import platformdirs
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -19,3 +22,9 @@ def pipeline_names() -> tuple[str, ...]:
     """
     names = {path.stem for path in shared_folder("pipelines").glob("*.toml")}
     return tuple(sorted(names - {"pretrain"}))
+
+
+def cache_folder() -> Path:
+    """Folder of what can be made again: that named by NEURODECODE_CACHE, or the user's cache."""
+    root = os.environ.get("NEURODECODE_CACHE") or platformdirs.user_cache_dir("neurodecode")
+    return Path(root)

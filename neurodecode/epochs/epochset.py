@@ -1,7 +1,7 @@
 """EpochSet: windows, labels, and one table of who, when and which run."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -14,6 +14,8 @@ from neurodecode.core.spec import TaskSpec
 
 FAR = 0.02  # m: caps shift by less
 TABLE = ("dataset", "subject", "session", "run", "onset", "block")
+CHUNK = 2**25
+"""Bytes of windows that are worked on at a time, where they may be more than memory holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,8 @@ class EpochSet:
     Attributes
     ----------
     x
-        Windows, (n_epochs, n_chans, n_times), microvolts.
+        Windows, (n_epochs, n_chans, n_times), microvolts. It may be a read-only `numpy.memmap`, a
+        file larger than memory: index it with the windows that are needed.
     y
         Class of each window, (n_epochs,): an index into `classes`.
     classes
@@ -78,13 +81,21 @@ class EpochSet:
     def digest(self) -> str:
         """Fingerprint of everything a decoder could learn from: signal, labels, who and when."""
         sha = hashlib.sha256()
-        sha.update(np.ascontiguousarray(self.x).tobytes())
+        for part in chunks(self.x):
+            sha.update(np.ascontiguousarray(part).data)
         sha.update(self.y.tobytes())
         sha.update(repr((self.classes, self.ch_names, self.sfreq)).encode())
         if self.positions is not None:
             sha.update(np.round(self.positions, 6).tobytes())
         sha.update(self.table[list(TABLE)].to_csv(index=False).encode())
         return sha.hexdigest()
+
+
+def chunks(x: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Windows a few at a time, in order, about `CHUNK` bytes each."""
+    step = max(1, CHUNK // max(1, x[:1].nbytes))
+    for start in range(0, len(x), step):
+        yield x[start : start + step]
 
 
 def as_places(
@@ -96,7 +107,17 @@ def as_places(
     return tuple((float(x), float(y), float(z)) for x, y, z in positions)
 
 
-def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
+Empty = Callable[[tuple[int, int, int]], NDArray[np.float32]]
+"""Makes room for windows of that shape: an array in memory, or a file."""
+
+
+def _in_memory(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    return np.empty(shape, np.float32)
+
+
+def join(
+    sets: Sequence[EpochSet], *, channels: str = "same", empty: Empty = _in_memory
+) -> EpochSet:
     """Windows of several recordings or data sets as one.
 
     Parameters
@@ -109,6 +130,8 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
         largest number: absent channels. Names are then numbers, and no position is kept. Where
         they do not differ, as "same". Implants may have the same names at other places: from 2 cm
         on, they differ.
+    empty
+        Where the windows of all go; they are copied there a few at a time.
 
     Raises
     ------
@@ -131,7 +154,7 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
                 f"{', '.join(first.classes)}. Set epochs.window and data.events for both."
             )
     if channels == "any" and not all(_same_montage(first, s) for s in sets[1:]):
-        return _pad(sets)
+        return _pad(sets, empty)
     names = _common_channels(sets) if channels == "common" else first.ch_names
     for other in sets:
         missing = sorted(set(names) ^ set(other.ch_names)) if channels == "same" else []
@@ -142,14 +165,26 @@ def join(sets: Sequence[EpochSet], *, channels: str = "same") -> EpochSet:
                 f"the others with preprocess.drop, or keep all with data.montage=any, for decoders "
                 f"that can do with absent channels."
             )
-    ready = [s if s.ch_names == names else s.take_channels(names) for s in sets]
+    orders = [[s.ch_names.index(name) for name in names] for s in sets]
+    x = empty((sum(map(len, sets)), len(names), first.x.shape[2]))
+    end = 0
+    for part, order in zip(sets, orders, strict=True):
+        whole = order == list(range(len(part.ch_names)))
+        for some in chunks(part.x):
+            x[end : end + len(some)] = some if whole else some[:, order]
+            end += len(some)
     return replace(
         first,
-        x=np.concatenate([s.x for s in ready]),
-        y=np.concatenate([s.y for s in ready]),
-        table=pd.concat([s.table for s in ready], ignore_index=True),
+        x=x,
+        y=np.concatenate([s.y for s in sets]),
+        table=pd.concat([s.table for s in sets], ignore_index=True),
         ch_names=tuple(names),
-        positions=_mean_positions([s.positions for s in ready]),
+        positions=_mean_positions(
+            [
+                None if s.positions is None else s.positions[order]
+                for s, order in zip(sets, orders, strict=True)
+            ]
+        ),
     )
 
 
@@ -164,13 +199,16 @@ def _same_montage(one: EpochSet, other: EpochSet) -> bool:
     return not (apart >= FAR).any()
 
 
-def _pad(sets: Sequence[EpochSet]) -> EpochSet:
+def _pad(sets: Sequence[EpochSet], empty: Empty) -> EpochSet:
     """Sets of different channels as one; channels that a set lacks are NaN, behind its own."""
     n_chans = max(s.x.shape[1] for s in sets)
-    ends = np.cumsum([len(s) for s in sets])
-    x = np.full((ends[-1], n_chans, sets[0].x.shape[2]), np.nan, np.float32)
-    for part, end in zip(sets, ends, strict=True):
-        x[end - len(part) : end, : part.x.shape[1]] = part.x
+    x = empty((sum(map(len, sets)), n_chans, sets[0].x.shape[2]))
+    end = 0
+    for part in sets:
+        for some in chunks(part.x):
+            x[end : end + len(some), : some.shape[1]] = some
+            x[end : end + len(some), some.shape[1] :] = np.nan
+            end += len(some)
     return replace(
         sets[0],
         x=x,

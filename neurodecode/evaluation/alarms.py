@@ -13,8 +13,9 @@ and the row says so: ``threshold_events`` is 0.
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from torch import nn
 
 from neurodecode.epochs.cut import EVENT
 from neurodecode.epochs.epochset import EpochSet
+from neurodecode.epochs.view import View
 from neurodecode.evaluation.detection import (
     GAP,
     LONGEST,
@@ -77,7 +79,7 @@ def score_alarms(
     epochs: EpochSet,
     fold: Fold,
     *,
-    fitted: tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]],
+    fitted: tuple[NDArray[np.float32] | View, NDArray[np.int64], NDArray[np.str_]],
     proba: FloatArray,
 ) -> dict[str, float]:
     """Scores of a fold's alarms, see `score_spans`; their rule is chosen on its training side.
@@ -180,7 +182,7 @@ def _thresholds(proba: FloatArray) -> FloatArray:
 
 def held_out_proba(
     decoder: Decoder,
-    x: NDArray[np.float32],
+    x: NDArray[np.float32] | View,
     y: NDArray[np.int64],
     groups: NDArray[np.str_],
 ) -> tuple[BoolArray, FloatArray]:
@@ -199,8 +201,8 @@ def held_out_proba(
     if isinstance(decoder.model_, nn.Module) and not frozen:
         held_out = choose_validation(y.astype(np.intp), groups, decoder.seed)
         return held_out, decoder.predict_proba(x[held_out])[:, EVENT]
-    seen = decoder.features(x) if frozen else x  # a frozen backbone says the same each time
-    refit = _refit_head if frozen else _refit
+    seen: Any = decoder.features(x) if frozen else x  # a frozen backbone says the same each time
+    refit: Callable[..., FloatArray] = _refit_head if frozen else _refit
     for fitted, left_out in GroupKFold(N_PARTS).split(x, y, groups):
         if len(np.unique(y[fitted])) == len(decoder.classes_):
             proba[left_out] = refit(decoder, seen, y, groups, fitted, left_out)[:, EVENT]
@@ -210,7 +212,7 @@ def held_out_proba(
 
 def _refit(
     decoder: Decoder,
-    x: NDArray[np.float32],
+    x: NDArray[np.float32] | View,
     y: NDArray[np.int64],
     groups: NDArray[np.str_],
     fitted: NDArray[np.intp],

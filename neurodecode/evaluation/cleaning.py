@@ -9,11 +9,10 @@ scores above chance, artifacts tell the classes apart or the cleaner takes the b
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +25,7 @@ from neurodecode.epochs.cut import cut_again
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.command_scores import Timeline
 from neurodecode.evaluation.splits import Fold
+from neurodecode.evaluation.workers import Here, Pool
 from neurodecode.preprocess.chain import finish
 
 FLOOR = 1e-9
@@ -195,45 +195,58 @@ class Cleaned(NamedTuple):
 
 def fold_windows(epochs: EpochSet, source: Continuous, word: str, fold: Fold) -> Cleaned:
     """Windows of a fold, cleaned by what its training recordings teach."""
-    how, x = CleanWord.parse(word), np.full_like(epochs.x, np.nan)
+    how, onset = CleanWord.parse(word), epochs.table["onset"].to_numpy()
+    x = np.full(epochs.x.shape, np.nan, dtype=epochs.x.dtype)
     cleaner = source.build(how.name)
     raws = [part.raw for part in training_parts(source, fold, word)]
     with _saying(f"clean = '{word}', fold {fold.name}"):
         cleaner = fit_cleaner(cleaner, raws, filter=source.filter)
     for part in _used(source, fold):
         with _saying(f"clean = '{word}', fold {fold.name}, {part.name}"):
-            x[part.index] = _windows(epochs, source, part, cleaner, how)
+            x[part.index] = _windows(epochs, source, part, onset[part.index], cleaner, how)
     return Cleaned(x, cleaner, drift=any(raw.info["highpass"] < HIGHPASS for raw in raws))
 
 
 def own_windows(
-    epochs: EpochSet, source: Continuous, word: str, *, n_workers: int = 1
+    epochs: EpochSet, source: Continuous, word: str, pool: Pool | None = None
 ) -> NDArray[np.float32]:
-    """All windows, each recording cleaned by what it teaches itself."""
-    parts = list(source.parts)
-    if n_workers > 1:
-        done = Parallel(n_jobs=n_workers)(
-            delayed(_own)(epochs, source, part, word) for part in parts
-        )
-    else:
-        done = [_own(epochs, source, part, word) for part in parts]
-    x = np.full_like(epochs.x, np.nan)
-    for part, windows in zip(parts, done, strict=True):
-        x[part.index] = windows
+    """All windows, each recording cleaned by what it teaches itself; a worker takes a recording."""
+    pool = pool or Here()
+    x = np.full(epochs.x.shape, np.nan, dtype=epochs.x.dtype)
+    facts = replace(epochs, x=np.asarray(epochs.x[:0]), y=epochs.y[:0], table=epochs.table[:0])
+    how = replace(source, parts=(), timelines=())
+    onset = epochs.table["onset"].to_numpy()
+    calls = ((facts, how, part, onset[part.index], word) for part in source.parts)
+    for i, windows in pool.map(_own, calls, called=_called):
+        x[source.parts[i].index] = windows
     return x
 
 
-def _own(epochs: EpochSet, source: Continuous, part: Part, word: str) -> NDArray[np.float32]:
+def _called(facts: EpochSet, source: Continuous, part: Part, *_: object) -> str:
+    return f"Cleaning {part.name}"
+
+
+def _own(
+    facts: EpochSet, source: Continuous, part: Part, onset: NDArray[np.float64], word: str
+) -> NDArray[np.float32]:
     how = CleanWord.parse(word)
     with threadpool_limits(1, user_api="blas"), _saying(f"clean = '{word}', {part.name}"):
         cleaner = fit_cleaner(source.build(how.name), [part.raw], filter=source.filter)
-        return _windows(epochs, source, part, cleaner, how)
+        return _windows(facts, source, part, onset, cleaner, how)
 
 
 def _windows(
-    epochs: EpochSet, source: Continuous, part: Part, cleaner: Cleaner, how: CleanWord
+    epochs: EpochSet,
+    source: Continuous,
+    part: Part,
+    onset: NDArray[np.float64],
+    cleaner: Cleaner,
+    how: CleanWord,
 ) -> NDArray[np.float32]:
-    """Windows of one recording, (n_windows, n_chans, n_times), by a fitted cleaner."""
+    """Windows of one recording, (n_windows, n_chans, n_times), by a fitted cleaner.
+
+    Of `epochs` nothing matters but channels and length; `onset` is that of the windows, s.
+    """
     raw = clean(cleaner, part.raw, filter=source.filter).pick(list(part.ch_names))
     if how.removed:
         index = [part.raw.ch_names.index(name) for name in raw.ch_names]
@@ -242,7 +255,7 @@ def _windows(
     raw = finish(raw, **source.finish)
     x = cut_again(
         raw,
-        epochs.table["onset"].to_numpy()[part.index],
+        onset,
         n_times=epochs.x.shape[2],
         name=part.name,
         **source.cut,

@@ -85,7 +85,8 @@ class Task:
 
     `continuous` is there only where something is cleaned or played; `contaminated` says with what,
     if so; `detection` is there only where windows slide, and says how they become events; `live`
-    only where test recordings are played, and says how decisions are taken.
+    only where test recordings are played, and says how decisions are taken; `together` says how
+    many nets are trained in one pass, at most.
     """
 
     epochs: EpochSet
@@ -98,3 +99,4 @@ class Task:
     continuous: Continuous | None = None
     detection: Detection | None = None
     live: Live | None = None
+    together: int = 1

@@ -1,16 +1,14 @@
 """The loop over folds, decoders and seeds; finished folds are read, never fitted again."""
 
-import os
+import copy
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
-from joblib import Parallel, delayed
-
-from neurodecode.core.errors import FitError
-from neurodecode.evaluation.cleaning import own_windows
+from neurodecode.evaluation.cleaning import Continuous, own_windows
 from neurodecode.evaluation.jobs import Job, Task
-from neurodecode.evaluation.unit import fitted_in_fold, group_units, run_unit
+from neurodecode.evaluation.sides import fitted_in_fold
+from neurodecode.evaluation.unit import group_units, run_unit
+from neurodecode.evaluation.workers import Here, Pool, open_pool, slot_threads
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
 
@@ -21,6 +19,7 @@ def run_jobs(
     run: Run,
     *,
     n_workers: int = 1,
+    scheduler: str | None = None,
     on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
 ) -> None:
     """Do all jobs; those that the store has are read, the others computed and kept one by one.
@@ -34,15 +33,17 @@ def run_jobs(
     run
         Where it is kept.
     n_workers
-        Processes; each takes a fold with an alignment and a cleaning, and shares the windows in
-        memory. Alignments that share a cleaner fitted in the fold stay together.
+        Processes; each takes a fold with an alignment and a cleaning, and maps the windows.
+        Alignments that share a cleaner fitted in the fold stay together.
+    scheduler
+        Address of a Dask scheduler, or the file that it wrote, whose workers do it instead.
     on_done
         Called after each job with its row and whether it was fitted now.
 
     Raises
     ------
     FitError
-        If a decoder cannot be fitted, or a worker process is killed.
+        If a decoder cannot be fitted, or what fits it is killed again and again.
     """
     missing = []
     for job in jobs:
@@ -53,36 +54,63 @@ def run_jobs(
             missing.append(job)
         else:
             on_done(job, row, False)
-    units = group_units(missing)
-    n_workers = min(n_workers, len(units))
-    n_threads = max(1, (os.cpu_count() or 1) // max(1, n_workers))
-    try:
-        tasks = _tasks(task, dict.fromkeys(unit[0].clean for unit in units), n_workers)
-        if n_workers <= 1:
+    units = group_units(missing, task.together)
+    if not units:
+        return
+    run = Run(run.path.absolute())  # a worker of a scheduler may be in another folder
+    with open_pool(min(n_workers, len(units)), run.path, scheduler=scheduler) as pool:
+        tasks = _tasks(task, dict.fromkeys(unit[0].clean for unit in units), pool)
+        if isinstance(pool, Here):
             for unit in units:
-                run_unit(tasks[unit[0].clean], unit, run, n_threads, on_done)
+                run_unit(tasks[unit[0].clean], unit, run, pool.n_threads, on_done)
             return
-        parallel = Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1)
-        calls = (delayed(run_unit)(tasks[unit[0].clean], unit, run, n_threads) for unit in units)
-        for done in parallel(calls):
+        calls = ((tasks[unit[0].clean], unit, run, pool.n_threads) for unit in units)
+        for _, done in pool.map(_rest_of_unit, calls, called=_called):
             for job, row in done:
                 on_done(job, row, True)
-    except BrokenProcessPool as error:  # the system kills whoever takes too much memory
-        raise FitError(
-            f"One of {n_workers} worker processes was killed, most likely for want of memory. Give "
-            f"the same command again with fewer --jobs: finished folds are kept."
-        ) from error
 
 
-def _tasks(task: Task, words: Iterable[str], n_workers: int) -> dict[str, Task]:
+def _rest_of_unit(
+    task: Task, unit: Sequence[Job], run: Run, n_threads: int | None
+) -> list[tuple[Job, ResultRow]]:
+    """Do the jobs of a unit that whoever began it before, and was killed, has not kept."""
+    found = [(job, run.read_row(job.key)) for job in unit]
+    missing = [job for job, row in found if row is None]
+    fitted = run_unit(task, missing, run, n_threads or slot_threads()) if missing else []
+    return [(job, row) for job, row in found if row is not None] + fitted
+
+
+def _called(task: Task, unit: Sequence[Job], *_: object) -> str:
+    return f"Fold {unit[0].fold.name}"
+
+
+def _tasks(task: Task, words: Iterable[str], pool: Pool) -> dict[str, Task]:
     """The data for each word of cleaning: recordings only where a fold works on them."""
     tasks = {}
     for word in words:
-        tasks[word] = task
+        its = task
         if not fitted_in_fold(word) and task.live is None:
-            tasks[word] = replace(task, continuous=None)
+            its = replace(task, continuous=None)
             if word != "none":
                 assert task.continuous is not None, "recordings are kept where they are cleaned"
-                x = own_windows(task.epochs, task.continuous, word, n_workers=n_workers)
-                tasks[word] = replace(tasks[word], epochs=replace(task.epochs, x=x))
+                x = own_windows(task.epochs, task.continuous, word, pool)
+                its = replace(its, epochs=replace(task.epochs, x=x))
+        tasks[word] = pool.share(_on_disk(its, pool))
     return tasks
+
+
+def _on_disk(task: Task, pool: Pool) -> Task:
+    """The same task; what is large in it is mapped."""
+    epochs = replace(task.epochs, x=pool.on_disk(task.epochs.x))
+    return replace(task, epochs=epochs, continuous=_recordings(task.continuous, pool))
+
+
+def _recordings(source: Continuous | None, pool: Pool) -> Continuous | None:
+    if source is None or isinstance(pool, Here):
+        return source
+    parts = []
+    for part in source.parts:
+        raw = copy.copy(part.raw)
+        raw._data = pool.on_disk(part.raw._data)
+        parts.append(replace(part, raw=raw))
+    return replace(source, parts=parts)

@@ -1,11 +1,10 @@
-"""The jobs of one fold: windows cleaned and aligned once, each decoder fitted, tested and kept."""
+"""The jobs of one process: each decoder fitted, tested and kept, some of them together."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import groupby
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,21 +12,14 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from neurodecode.alignment import ALIGNERS, Aligner
-from neurodecode.alignment.align import Mode, align, whiteners
-from neurodecode.core.errors import FitError, SignalError
-from neurodecode.core.seeding import generator
-from neurodecode.epochs.cut import EVENT
+from neurodecode.core.errors import FitError
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.alarms import groups_to_hold_out, score_alarms
-from neurodecode.evaluation.cleaning import (
-    Cleaned,
-    CleanWord,
-    fold_windows,
-)
+from neurodecode.epochs.view import View, spans
+from neurodecode.evaluation.alarms import score_alarms
 from neurodecode.evaluation.jobs import Job, Task
 from neurodecode.evaluation.metrics import score_all
 from neurodecode.evaluation.pseudo_online import Shown, live_pipeline, play_fold
+from neurodecode.evaluation.sides import Sides, SidesOf, fitted_in_fold, training_labels
 from neurodecode.evaluation.splits import Fold
 from neurodecode.models import BACKBONES, split_mode
 from neurodecode.results.rows import ResultRow
@@ -35,23 +27,42 @@ from neurodecode.results.store import Run
 from neurodecode.training import checkpoint
 from neurodecode.training.estimator import Decoder
 
+logger = logging.getLogger(__name__)
 
-def group_units(jobs: Iterable[Job]) -> list[list[Job]]:
-    """Jobs that are done one after the other by one process, in the order of the first of each.
+OnDone = Callable[[Job, ResultRow, bool], None]
 
-    A unit is a fold with an alignment and a cleaning; alignments that share a cleaner fitted in the
-    fold stay together.
+
+def group_units(jobs: Iterable[Job], together: int = 1) -> list[list[Job]]:
+    """Jobs that are done by one process, in the order of the first of each.
+
+    Parameters
+    ----------
+    jobs
+        To be done.
+    together
+        How many nets are trained in one pass, at most. With one, a unit is a fold with an alignment
+        and a cleaning, and alignments that share a cleaner fitted in the fold stay together; with
+        more, folds and seeds of a net with an alignment are.
     """
-    units: dict[tuple[str, str, str], list[Job]] = {}
+    units: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         align = "" if fitted_in_fold(job.clean) else job.align
-        units.setdefault((job.fold.name, job.clean, align), []).append(job)
-    return list(units.values())
+        key: tuple[str, ...] = (job.fold.name, job.clean, align)
+        if together > 1 and _may_join(job):
+            key = ("together", job.model, job.clean, align)
+        units.setdefault(key, []).append(job)
+    sizes = {key: together if key[0] == "together" else len(unit) for key, unit in units.items()}
+    return [
+        unit[start : start + sizes[key]]
+        for key, unit in units.items()
+        for start in range(0, len(unit), sizes[key])
+    ]
 
 
-def fitted_in_fold(clean: str) -> bool:
-    """Whether a word of cleaning names a cleaner that is fitted to the training side."""
-    return clean != "none" and not CleanWord.parse(clean).own
+def _may_join(job: Job) -> bool:
+    """Whether a job is a net trained from scratch, on windows that need no cleaner of their own."""
+    scratch = split_mode(job.model)[1] == "scratch"
+    return bool(job.train) and scratch and not fitted_in_fold(job.clean)
 
 
 def run_unit(
@@ -59,89 +70,126 @@ def run_unit(
     jobs: Sequence[Job],
     run: Run,
     n_threads: int,
-    on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
+    on_done: OnDone = lambda job, row, fitted: None,
 ) -> list[tuple[Job, ResultRow]]:
-    """Do the jobs of one fold and cleaning; the windows are cleaned once, and aligned once."""
-    done, cleaned = [], None
-    fold, clean = jobs[0].fold, jobs[0].clean
+    """Do the jobs of a unit, see `group_units`; windows are cleaned once, and aligned once."""
+    done = list[tuple[Job, ResultRow]]()
+
+    def keep(job: Job, row: ResultRow) -> None:
+        done.append((job, row))
+        on_done(job, row, True)
+
     # Covariances are small: BLAS threads gain nothing there, and on a busy machine they wait for
     # each other (measured: a fit of 1 s took 9 s).
     with threadpool_limits(1, user_api="blas"), torch_threads(n_threads):
-        if fitted_in_fold(clean):
-            assert task.continuous is not None, "recordings are kept where they are cleaned"
-            cleaned = fold_windows(task.epochs, task.continuous, clean, fold)
-            task = replace(task, epochs=replace(task.epochs, x=cleaned.x))
-        for spec, same in groupby(jobs, key=lambda job: job.align):
-            x_train, x_test = aligned_windows(task.epochs, fold, spec)
-            for job in same:
-                row = run_job(task, job, run, x_train, x_test, cleaned)
-                done.append((job, row))
-                on_done(job, row, True)
+        sides_of = SidesOf(task)
+        if task.together > 1 and len(jobs) > 1 and _can_join(task, jobs):
+            run_together(jobs, run, sides_of, keep)
+        else:
+            for job in jobs:
+                keep(job, run_job(job, run, sides_of(job)))
     return done
 
 
-@contextmanager
-def torch_threads(n: int) -> Iterator[None]:
-    """Within the block, torch computes with `n` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
+def _can_join(task: Task, jobs: Sequence[Job]) -> bool:
+    """Whether the jobs of a unit are one net, and it can be trained with stacked weights."""
+    from neurodecode.training.together import can_train_together
+
+    alike = {(job.model, job.clean, job.align, job.shuffled) for job in jobs}
+    if len(alike) > 1 or not all(map(_may_join, jobs)):
+        return False
+    spec = task.epochs.spec
+    can = can_train_together(_decoder(task, jobs[0]).build(spec), spec.n_chans, spec.n_times)
+    if not can:
+        logger.info("%s cannot be trained with others, and is trained alone.", jobs[0].model)
+    return can
+
+
+def run_together(
+    jobs: Sequence[Job], run: Run, sides_of: SidesOf, keep: Callable[[Job, ResultRow], None]
+) -> None:
+    """Fit a net on many folds, with many seeds, in one pass; each is kept as soon as it is done.
+
+    Parameters
+    ----------
+    jobs
+        Of one net and alignment.
+    run
+        Where they are kept.
+    sides_of
+        Their windows.
+    keep
+        Called with each job and its row.
+    """
+    from neurodecode.training.together import fit_decoders
+
+    sides = [sides_of(job) for job in jobs]
+    decoders = [_decoder(one.task, job) for one, job in zip(sides, jobs, strict=True)]
+    learned = [_learned(job, one) for one, job in zip(sides, jobs, strict=True)]
+    start = time.perf_counter()
+
+    def fitted(i: int) -> None:
+        fit_time = (time.perf_counter() - start) / len(jobs)
+        keep(jobs[i], _tested(jobs[i], run, sides[i], decoders[i], learned[i], fit_time))
+
     try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        fit_decoders(decoders, [one[:3] for one in learned], on_fitted=fitted)
+    except FitError as error:
+        raise FitError(f"{jobs[0].model}, {len(jobs)} folds together: {error}") from None
 
 
-def aligned_windows(
-    epochs: EpochSet, fold: Fold, align_spec: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Training and test windows of a fold under an alignment such as "euclidean:causal"."""
-    if align_spec == "none":
-        return epochs.x[fold.train], epochs.x[fold.test]
-    if np.isnan(epochs.x[:, -1, 0]).any():
-        raise SignalError(
-            f"Alignment ({align_spec}) takes the same channels in every recording, and these have "
-            f"several montages. Give --align none."
-        )
-    aligner, mode, domains = _alignment(epochs, align_spec)
-    return align(epochs.x, domains, fold.train, fold.test, aligner, mode)
-
-
-def whitened_by(epochs: EpochSet, fold: Fold, align_spec: str) -> NDArray[np.float64] | None:
-    """What `aligned_windows` multiplied each test window by, (n_test, n_chans, n_chans), if so."""
-    if align_spec == "none":
-        return None
-    aligner, mode, domains = _alignment(epochs, align_spec)
-    return whiteners(epochs.x, domains, fold.train, fold.test, aligner, mode)
-
-
-def _alignment(epochs: EpochSet, align_spec: str) -> tuple[Aligner, Mode, list[str]]:
-    """Aligner, mode and domains of "euclidean:causal": a domain is a session of a subject."""
-    name, mode = align_spec.split(":")
-    domains = epochs.table[["dataset", "subject", "session"]].agg("/".join, axis=1).to_list()
-    return ALIGNERS.get(name)(), cast(Mode, mode), domains
-
-
-def run_job(
-    task: Task,
-    job: Job,
-    run: Run,
-    x_train: NDArray[np.float32],
-    x_test: NDArray[np.float32],
-    cleaned: Cleaned | None = None,
-) -> ResultRow:
+def run_job(job: Job, run: Run, sides: Sides) -> ResultRow:
     """Fit one decoder, test it, and keep checkpoint, predictions and row.
 
     Parameters
     ----------
-    task, job, run
-        See `run_jobs`.
-    x_train, x_test
-        Windows of both sides, aligned; there may be none to test.
-    cleaned
-        What cleaned them, where a cleaner was fitted in the fold; it is kept with the decoder.
+    job
+        Which.
+    run
+        Where it is kept.
+    sides
+        Windows of its fold.
     """
-    epochs, fold = task.epochs, job.fold
-    decoder = Decoder(
+    decoder, learned = _decoder(sides.task, job), _learned(job, sides)
+    start = time.perf_counter()
+    try:
+        decoder.fit(*learned[:3])
+    except FitError as error:
+        raise FitError(f"{job.model}, fold {job.fold.name}: {error}") from None
+    return _tested(job, run, sides, decoder, learned, time.perf_counter() - start)
+
+
+class Learned(NamedTuple):
+    """What a decoder is fitted to.
+
+    Attributes
+    ----------
+    x, y, who
+        Windows, labels and whose they are, as `Decoder.fit` takes them.
+    gain
+        By which windows were multiplied; so are those that are tested.
+    """
+
+    x: NDArray[np.float32] | View
+    y: NDArray[np.int64]
+    who: NDArray[np.str_]
+    gain: np.float32
+
+
+def _learned(job: Job, sides: Sides) -> Learned:
+    task, x, gain = sides.task, sides.x_train, np.float32(1)
+    if job.align != "none" and split_mode(job.model)[0] in BACKBONES.names():
+        # Alignment leaves windows without a unit; what is pretrained knows microvolts.
+        gain = _microvolts(View(task.epochs.x, job.fold.train))
+        x = x.then(lambda part, _: part * gain) if isinstance(x, View) else x * gain
+    slide = task.detection is not None
+    labels = training_labels(task.epochs, job.fold, job.seed, shuffled=job.shuffled, slide=slide)
+    return Learned(x, *labels, gain)
+
+
+def _decoder(task: Task, job: Job) -> Decoder:
+    epochs = task.epochs
+    return Decoder(
         job.model,
         sfreq=epochs.sfreq,
         ch_names=epochs.ch_names,
@@ -151,29 +199,24 @@ def run_job(
         pretrained=dict(job.pretrained),
         seed=job.seed,
     )
-    gain = np.float32(1)
-    if job.align != "none" and split_mode(job.model)[0] in BACKBONES.names():
-        # Alignment leaves windows without a unit; what is pretrained knows microvolts.
-        gain = _microvolts(epochs.x[fold.train])
-        x_train, x_test = x_train * gain, x_test * gain
-    slide = task.detection is not None
-    y_train, who = training_labels(epochs, fold, job.seed, shuffled=job.shuffled, slide=slide)
-    start = time.perf_counter()
-    try:
-        decoder.fit(x_train, y_train, groups=who)
-    except FitError as error:
-        raise FitError(f"{job.model}, fold {fold.name}: {error}") from None
-    fit_time = time.perf_counter() - start
+
+
+def _tested(
+    job: Job, run: Run, sides: Sides, decoder: Decoder, learned: Learned, fit_time: float
+) -> ResultRow:
+    """Test a fitted decoder, and keep checkpoint, predictions and row."""
+    task, fold, cleaned = sides.task, job.fold, sides.cleaned
+    epochs = task.epochs
     # What the live loop needs beside the decoder, to take the very steps that it was fitted with.
     extra = {
         "cleaner": None if cleaned is None else cleaned.cleaner,
         "drift": cleaned is not None and cleaned.drift,
-        "gain": float(gain),
+        "gain": float(learned.gain),
     }
     if task.live is not None and len(fold.test):
         shown = _play(task, job, decoder, extra)
     else:
-        shown = _test(task, fold, decoder, x_test, fitted=(x_train, y_train, who))
+        shown = _test(task, fold, decoder, sides.x_test * learned.gain, fitted=learned[:3])
     row = ResultRow(
         key=job.key,
         paradigm=task.paradigm,
@@ -230,7 +273,7 @@ def _test(
     decoder: Decoder,
     x_test: NDArray[np.float32],
     *,
-    fitted: tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]],
+    fitted: tuple[NDArray[np.float32] | View, NDArray[np.int64], NDArray[np.str_]],
 ) -> Shown:
     """Scores and predictions of the test windows; none where there are none."""
     epochs = task.epochs
@@ -246,41 +289,10 @@ def _test(
     return Shown(scores, predictions_table(epochs, fold, proba), predict_time)
 
 
-def _microvolts(x: NDArray[np.float32]) -> np.float32:
-    """Root mean square of windows, (n_epochs, n_chans, n_times)."""
-    return np.float32(np.sqrt(np.square(x, dtype=np.float64).mean()))
-
-
-def training_labels(
-    epochs: EpochSet, fold: Fold, seed: int, *, shuffled: bool, slide: bool
-) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """What a decoder is told of each training window: its class, and who it comes from.
-
-    Where windows slide, few people are told apart by parts, each with an event.
-    """
-    table, y = epochs.table.iloc[fold.train], epochs.y[fold.train]
-    who = _groups(table)
-    if shuffled:
-        y = shuffle_within(y, who, generator(seed, "labels", fold.name))
-    if slide:
-        who = groups_to_hold_out(table, epochs.y[fold.train] == EVENT, who)
-    return y, who
-
-
-def shuffle_within(
-    y: NDArray[np.int64], groups: NDArray[np.str_], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Labels permuted among the windows of each group; every group keeps its classes."""
-    out = y.copy()
-    for group in np.unique(groups):
-        index = np.flatnonzero(groups == group)
-        out[index] = y[rng.permutation(index)]
-    return out
-
-
-def _groups(table: pd.DataFrame) -> NDArray[np.str_]:
-    """Who each training window comes from, so that validation leaves whole subjects out."""
-    return (table["dataset"] + "/" + table["subject"]).to_numpy(dtype=str)
+def _microvolts(x: View) -> np.float32:
+    """Root mean square of windows."""
+    squares = sum(float(np.square(x[rows], dtype=np.float64).sum()) for rows in spans(x))
+    return np.float32(np.sqrt(squares / np.prod(x.shape)))
 
 
 def predictions_table(epochs: EpochSet, fold: Fold, proba: NDArray[np.floating]) -> pd.DataFrame:
@@ -293,3 +305,14 @@ def predictions_table(epochs: EpochSet, fold: Fold, proba: NDArray[np.floating])
     for i, name in enumerate(epochs.classes):
         table[f"p_{name}"] = proba[:, i]
     return table
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Within the block, torch computes with `n` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import NeurodecodeError
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.cleaning import Continuous, own_windows
+from neurodecode.evaluation.workers import Here, Pool
 from neurodecode.experiment.data import Report, load_data
 
 LEAST = 1e-9
@@ -22,7 +23,7 @@ def artifact_windows(
     epochs: EpochSet,
     word: str = "ica:own",
     *,
-    n_workers: int = 1,
+    pool: Pool | None = None,
     report: Report = lambda words, done, total: None,
     on_done: Report = lambda words, done, total: None,
 ) -> NDArray[np.float32] | str:
@@ -38,8 +39,8 @@ def artifact_windows(
         Its windows, neither cleaned nor aligned.
     word
         A cleaner, see `neurodecode.evaluation.cleaning`.
-    n_workers
-        Processes; each takes a recording.
+    pool
+        Where recordings are cleaned; by default in this process.
     report, on_done
         Called while reading; and while recordings are cleaned, which takes long.
 
@@ -56,7 +57,7 @@ def artifact_windows(
         assert continuous is not None, "recordings are kept where they are cleaned"
         if again.digest() != epochs.digest():
             return "The recordings are not those of the run any more. Fit it again."
-        artifacts = again.x - _cleaned(again, continuous, word, n_workers, on_done)
+        artifacts = again.x - _cleaned(again, continuous, word, pool or Here(), on_done)
     except NeurodecodeError as error:
         return str(error)
     except (RuntimeError, ValueError) as error:  # ICLabel's net is for usual rates and lengths
@@ -67,14 +68,15 @@ def artifact_windows(
 
 
 def _cleaned(
-    epochs: EpochSet, continuous: Continuous, word: str, n_workers: int, on_done: Report
+    epochs: EpochSet, continuous: Continuous, word: str, pool: Pool, on_done: Report
 ) -> NDArray[np.float32]:
     """As `own_windows`, a few recordings at a time, so that it can say how far it is."""
-    x, parts = np.full_like(epochs.x, np.nan), continuous.parts
-    for i in range(0, len(parts), n_workers):
+    x, parts = np.full(epochs.x.shape, np.nan, dtype=epochs.x.dtype), continuous.parts
+    n = max(1, pool.n_workers)
+    for i in range(0, len(parts), n):
         on_done(f"recordings searched for artifacts, {word}", i, len(parts))
-        some = replace(continuous, parts=parts[i : i + n_workers])
-        cleaned = own_windows(epochs, some, word, n_workers=n_workers)
+        some = replace(continuous, parts=parts[i : i + n])
+        cleaned = own_windows(epochs, some, word, pool)
         for part in some.parts:
             x[part.index] = cleaned[part.index]
     return x

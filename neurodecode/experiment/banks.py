@@ -11,7 +11,8 @@ from neurodecode.artifacts.bank import Bank
 from neurodecode.artifacts.denoisenet import denoisenet_bank
 from neurodecode.artifacts.simulated import simulated_bank
 from neurodecode.core.errors import SignalError
-from neurodecode.experiment.data import Report, subjects_of
+from neurodecode.experiment.data import Report
+from neurodecode.experiment.subjects import subjects_of
 from neurodecode.recordings.cards import find_card, local_files, open_dataset
 from neurodecode.recordings.load import load_recordings
 from neurodecode.recordings.montage import add_positions

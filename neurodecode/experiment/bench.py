@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +29,7 @@ from neurodecode.core.errors import ConfigError, NeurodecodeError, SignalError, 
 from neurodecode.core.options import check_options
 from neurodecode.core.seeding import generator
 from neurodecode.evaluation import denoising as measure
+from neurodecode.evaluation.workers import open_pool
 from neurodecode.recordings import head
 from neurodecode.recordings.brain import MOTOR, TEN_TWENTY
 from neurodecode.recordings.cards import find_card, local_files, open_dataset
@@ -291,13 +291,17 @@ def run_bench(
         subject, montage, kind, snr, cleaner, the measures of `measures`, and error: why the
         cleaner could not clean the trial, or nothing.
     """
-    rows: list[dict[str, Any]] = []
-    calls = (delayed(_one_person)(one, dict(cleaners), folder) for one in trials)
-    done = Parallel(n_jobs=n_workers, return_as="generator", pre_dispatch=n_workers)(calls)
-    for i, found in enumerate(done):
-        rows += found
-        report("cleaning", i + 1, n_people)
-    return pd.DataFrame(rows)
+    rows: dict[int, list[dict[str, Any]]] = {}
+    calls = ((one, dict(cleaners), folder) for one in trials)
+    with open_pool(n_workers, folder) as pool:
+        for i, found in pool.map(_one_person, calls, called=_called):
+            rows[i] = found
+            report("cleaning", len(rows), n_people)
+    return pd.DataFrame([row for i in sorted(rows) for row in rows[i]])
+
+
+def _called(trials: Sequence[Trial], *_: object) -> str:
+    return f"Cleaning {trials[0].subject}"
 
 
 def _one_person(

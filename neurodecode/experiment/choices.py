@@ -45,6 +45,7 @@ def choose_data(
     events: Sequence[str] | None = None,
     data_dir: str | None = None,
     montage: Literal["same", "any"] = "same",
+    cache: bool = True,
 ) -> None:
     """The options of ``[data]``.
 
@@ -61,6 +62,9 @@ def choose_data(
     montage
         Whether recordings must have the "same" channels, or "any": channels that a recording lacks
         are absent (not a number), and channels are then numbered. Not every decoder takes that.
+    cache
+        Whether preprocessed windows are kept on disk for other runs, under the folder named by
+        NEURODECODE_CACHE or the user's cache folder. `neurodecode doctor` says where they are.
     """
 
 
@@ -78,6 +82,7 @@ def choose_evaluation(
     shuffle_labels: bool = False,
     online_ready: bool = False,
     split: Split | None = None,
+    folds_together: int = 0,
 ) -> None:
     """The options of ``[evaluation]``.
 
@@ -111,6 +116,10 @@ def choose_evaluation(
     split
         With "pseudo-online": who is left out, as the protocol of that name does;
         "cross-subject" by default.
+    folds_together
+        How many folds and seeds of a net are trained in one pass, at most; 1 trains each alone. 0
+        leaves it to the device: many on a GPU, where it is far faster, and one on a CPU, where it
+        is not.
     """
 
 
@@ -408,6 +417,8 @@ def _check_evaluation(evaluation: Mapping[str, Any], *, slide: bool) -> None:
     _check_alarms(evaluation, slide)
     check_alignments(as_list(evaluation.get("align", ["none"])))
     n_folds = evaluation.get("n_folds")
+    if evaluation.get("folds_together", 0) < 0:
+        raise ConfigError("evaluation.folds_together is a number of folds, or 0 for by device.")
     if n_folds is not None and n_folds < 2:
         raise ConfigError(
             f"evaluation.n_folds = {n_folds} leaves nothing to train on or to test. Give 2 or "

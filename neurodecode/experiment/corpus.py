@@ -11,8 +11,9 @@ from neurodecode.core.errors import ConfigError, SignalError, UnknownName
 from neurodecode.core.seeding import derive_seed
 from neurodecode.epochs.stretches import Stretch, cut_stretches
 from neurodecode.experiment.choices import Tree
-from neurodecode.experiment.data import Report, subjects_of
+from neurodecode.experiment.data import Report
 from neurodecode.experiment.pretrain_choices import PARADIGM
+from neurodecode.experiment.subjects import subjects_of
 from neurodecode.preprocess.bad_channels import find_bad_channels
 from neurodecode.preprocess.chain import preprocess
 from neurodecode.recordings.bids import bids_dataset

@@ -2,22 +2,28 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from neurodecode.artifacts.contaminate import Origin, contaminate
-from neurodecode.core.errors import ConfigError, RecordingError, SignalError, UnknownName
-from neurodecode.core.options import keywords
-from neurodecode.epochs.cut import BACKGROUND, cut_again, cut_epochs
+from neurodecode.core.errors import ConfigError, RecordingError
+from neurodecode.epochs.cache import WindowCache
+from neurodecode.epochs.cut import cut_again
 from neurodecode.epochs.epochset import EpochSet, join
-from neurodecode.evaluation.cleaning import Continuous, Part
-from neurodecode.evaluation.command_scores import Timeline
-from neurodecode.evaluation.splits import PSEUDO_ONLINE
+from neurodecode.evaluation.cleaning import Continuous
 from neurodecode.experiment.live_choices import is_live
-from neurodecode.preprocess.chain import finish, prepare, preprocess, with_eog
+from neurodecode.experiment.subjects import (
+    Kept,
+    classes_of,
+    keeps,
+    load_subject,
+    options_for,
+    plays,
+    subjects_of,
+)
+from neurodecode.experiment.windows import join_sets, kept_windows, open_cache, roll_of
+from neurodecode.preprocess.chain import finish
 from neurodecode.recordings.cards import Card, find_card, local_files, open_dataset
-from neurodecode.recordings.load import Recording, load_recordings
 
 Report = Callable[[str, int, int], None]
 
@@ -27,6 +33,7 @@ def load_epochs(
     *,
     n_subjects: int | None = None,
     report: Report = lambda words, done, total: None,
+    in_memory: int | None = None,
 ) -> EpochSet:
     """Preprocessed windows of every chosen subject.
 
@@ -38,8 +45,11 @@ def load_epochs(
         Load no more than the first few of each data set.
     report
         Called with words, subjects done and subjects in all.
+    in_memory
+        Bytes of windows up to which they are an array in memory; larger ones are a file that is
+        mapped. By default a quarter of the memory that is available.
     """
-    return load_data(choices, n_subjects=n_subjects, report=report)[0]
+    return load_data(choices, n_subjects=n_subjects, report=report, in_memory=in_memory)[0]
 
 
 def load_data(
@@ -47,10 +57,12 @@ def load_data(
     *,
     n_subjects: int | None = None,
     report: Report = lambda words, done, total: None,
+    in_memory: int | None = None,
 ) -> tuple[EpochSet, Continuous | None]:
     """As `load_epochs`, and the recordings themselves where they are cleaned or played.
 
-    The windows are those of recordings that were not cleaned, whatever `choices` say.
+    The windows are those of recordings that were not cleaned, whatever `choices` say. Where
+    recordings are not needed, windows come from the cache, and go there.
 
     Raises
     ------
@@ -59,14 +71,21 @@ def load_data(
     """
     data = choices["data"]
     cards = [find_card(name, paradigm=choices["paradigm"]) for name in data["dataset"]]
-    pairs = [_load_one(card, choices, n_subjects, report) for card in cards]
-    alike = "common" if len(pairs) > 1 else "same"
+    alike = "common" if len(cards) > 1 else "same"
     channels = "any" if data["montage"] == "any" else alike
+    if not keeps(choices):
+        cache = open_cache(choices)
+        groups = [
+            _windows_of(card, choices, cache, n_subjects=n_subjects, report=report)
+            for card in cards
+        ]
+        if is_live(choices):
+            _check_reference(choices, groups)
+        return join_sets(groups, data["montage"], channels, cache, in_memory), None
+    pairs = [_load_one(card, choices, n_subjects, report) for card in cards]
     epochs = join([windows for windows, _ in pairs], channels=channels)
     if is_live(choices):
-        _check_reference(choices, [windows for windows, _ in pairs])
-    if not _keeps(choices):
-        return epochs, None
+        _check_reference(choices, [[windows] for windows, _ in pairs])
     kept = [one for _, parts in pairs for one in parts]
     kinds = {frozenset(one.part.ch_names) for one in kept}
     if channels == "any" and len(kinds) > 1:
@@ -81,35 +100,18 @@ def load_data(
             replace(one.part, index=one.part.index + end - len(one.part.index))
             for one, end in zip(kept, ends, strict=True)
         ],
-        timelines=[one.timeline for one in kept] if _plays(choices) else (),
+        timelines=[one.timeline for one in kept] if plays(choices) else (),
         options=choices["clean"],
-        finish=_for(finish, choices["preprocess"]),
-        cut=_for(cut_again, choices["epochs"]),
+        finish=options_for(finish, choices["preprocess"]),
+        cut=options_for(cut_again, choices["epochs"]),
     )
 
 
-class Kept(NamedTuple):
-    """A recording before its band, and what happened in it."""
-
-    part: Part
-    timeline: Timeline
-
-
-def _plays(choices: Mapping[str, Any]) -> bool:
-    """Whether test recordings are played as if live."""
-    return bool(choices["evaluation"]["protocol"] == PSEUDO_ONLINE)
-
-
-def _keeps(choices: Mapping[str, Any]) -> bool:
-    """Whether recordings are needed once their windows are cut."""
-    return set(choices["evaluation"]["clean"]) != {"none"} or _plays(choices)
-
-
-def _check_reference(choices: Mapping[str, Any], sets: Sequence[EpochSet]) -> None:
+def _check_reference(choices: Mapping[str, Any], groups: Sequence[Sequence[EpochSet]]) -> None:
     """Refuse a reference of channels that are not common to all: a stream would lack them."""
     if choices["preprocess"]["reference"] == "none":
         return
-    if len({frozenset(windows.ch_names) for windows in sets}) > 1:
+    if len({frozenset(windows[0].ch_names) for windows in groups}) > 1:
         raise ConfigError(
             "preprocess.reference was taken over channels that not all data sets have, and live "
             "there are the common ones only. Name those with preprocess.channels."
@@ -123,58 +125,20 @@ def find_people(choices: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name in data["dataset"]:
         card = find_card(name, paradigm=choices["paradigm"])
         with local_files(card, data["data_dir"]):
-            dataset = open_dataset(card, data_dir=data["data_dir"])
-            chosen = subjects_of(dataset, data["subjects"])
-            people += [(str(dataset.code), str(subject)) for subject in chosen]
+            roll = roll_of(card, choices, open_cache(choices))
+            people += [(roll.code, str(s)) for s in subjects_of(roll, data["subjects"])]
     return people
 
 
-def subjects_of(dataset: Any, wanted: Sequence[int | str] | None) -> list[Any]:
-    """The subjects to use, as the data set spells them.
-
-    Raises
-    ------
-    UnknownName
-        For a subject that is not there.
-    """
-    if wanted is None:
-        return list(dataset.subject_list)
-    spelled = {str(subject): subject for subject in dataset.subject_list}
-    numbers = {name.lstrip("0"): name for name in spelled if name.isdigit()}  # 1 finds "01"
-    found = []
-    for subject in map(str, wanted):
-        name = subject if subject in spelled else numbers.get(subject.lstrip("0"), subject)
-        if name not in spelled:
-            raise UnknownName(f"subject of {dataset.code}", subject, spelled)
-        found.append(spelled[name])
-    return found
-
-
-def classes_of(
-    dataset: Any, card: Card, wanted: Sequence[str] | None, *, slide: bool = False
-) -> list[str]:
-    """The classes to decode.
-
-    Where windows slide, "background" is a class that no event of the data set need be called.
-
-    Raises
-    ------
-    UnknownName
-        For a class that the data set does not have.
-    SignalError
-        For fewer than two.
-    """
-    known = list(dict.fromkeys([BACKGROUND, *dataset.event_id])) if slide else dataset.event_id
-    classes = list(wanted or card.events or known)
-    for name in classes:
-        if name not in known:
-            raise UnknownName(f"event of {card.name}", name, known)
-    if len(classes) < 2:
-        raise SignalError(
-            f"Decoding takes two classes; data.events = {classes}. {card.name} has "
-            f"{', '.join(dataset.event_id)}."
-        )
-    return classes
+def _windows_of(
+    card: Card, choices: Mapping[str, Any], cache: WindowCache | None, **which: Any
+) -> list[EpochSet]:
+    """Windows of each recording of a data set."""
+    with local_files(card, choices["data"]["data_dir"]):
+        sets = list(kept_windows(card, choices, cache, **which))
+    if not sets:
+        raise RecordingError(f"{card.name} has no subject to load.")
+    return sets
 
 
 def _load_one(
@@ -196,81 +160,3 @@ def _load_one(
         raise RecordingError(f"{card.name} has no subject to load.")
     epochs = join([epochs for epochs, _ in pairs], channels=data["montage"])
     return epochs, [kept for _, kept in pairs if kept is not None]
-
-
-def load_subject(
-    dataset: Any, subject: Any, classes: Sequence[str], choices: Mapping[str, Any]
-) -> list[tuple[EpochSet, Kept | None]]:
-    """Windows of each recording of one subject; recordings without an event are passed over.
-
-    Where windows slide, a recording without an event is background throughout, and is kept. With
-    each, the recording before its band, where it will be cleaned or played.
-
-    Raises
-    ------
-    SignalError
-        If no recording of the subject holds an event, or one cannot give what is asked.
-    """
-    pairs = []
-    slide = choices["epochs"].get("slide", False)
-    events = [name for name in classes if name in dataset.event_id]
-    for recording in load_recordings(dataset, subject, events=events):
-        if not recording.label and not slide:
-            continue
-        try:
-            raw, part = _ready(recording, choices)
-        except (SignalError, UnknownName) as error:
-            raise SignalError(f"{recording.name}: {error}") from None
-        epochs = cut_epochs(replace(recording, raw=raw), classes, **choices["epochs"])
-        if len(epochs):
-            kept = None
-            if part is not None:
-                part = replace(part, index=np.arange(len(epochs)))
-                kept = Kept(part, _timeline(recording, classes))
-            pairs.append((epochs, kept))
-    if not pairs:
-        raise SignalError(
-            f"Subject {subject} of {dataset.code} has no window of {', '.join(classes)} that is "
-            f"kept. Check data.events and epochs.reject, or leave the subject out with --subjects."
-        )
-    return pairs
-
-
-def _timeline(recording: Recording, classes: Sequence[str]) -> Timeline:
-    """Events of the classes, by their place in `classes`."""
-    chosen = [i for i, label in enumerate(recording.label) if label in classes]
-    return Timeline(
-        onset=recording.onset[chosen],
-        duration=recording.duration[chosen],
-        label=np.array([classes.index(recording.label[i]) for i in chosen], dtype=np.int64),
-    )
-
-
-def _ready(recording: Recording, choices: Mapping[str, Any]) -> tuple[Any, Part | None]:
-    """The preprocessed recording; and, where it will be needed, what it was before its band.
-
-    Artifacts are added before anything could clean them.
-    """
-    options, added = choices["preprocess"], choices["contaminate"]
-    keep = _keeps(choices)
-    if not keep and not added:
-        return preprocess(recording.raw, **options), None
-    raw = prepare(recording.raw, **_for(prepare, options))
-    names = tuple(raw.ch_names)
-    if keep:
-        raw = with_eog(raw, recording.raw, **_for(with_eog, options))
-    if added:
-        origin = Origin(recording.dataset, recording.subject, recording.session, recording.run)
-        raw = contaminate(raw, names, origin, filter=options["filter"], **added)
-    ready = finish(raw.copy().pick(list(names)), **_for(finish, options))
-    if not keep:
-        return ready, None
-    marks = raw.annotations.description
-    neutral = [str(text).lower().startswith(("bad", "edge")) for text in marks]
-    raw.set_annotations(raw.annotations[neutral])  # the others are the labels
-    return ready, Part(name=recording.name, raw=raw, ch_names=names, index=np.arange(0))
-
-
-def _for(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those options that a function takes."""
-    return {name: options[name] for name in keywords(function) if name in options}

@@ -1,16 +1,14 @@
 """A small run to look at where there is none: simulated people, two nets and two classics."""
 
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 import neurodecode
 from neurodecode.core.errors import NeurodecodeError
+from neurodecode.core.places import cache_folder
 from neurodecode.experiment.choices import Tree, resolve
 from neurodecode.experiment.data import Report
 from neurodecode.experiment.energy import energy_of_run
@@ -26,9 +24,8 @@ EPOCHS = 12
 
 
 def demonstration_folder() -> Path:
-    """Where demonstration runs are kept: under NEURODECODE_CACHE or the user's cache folder."""
-    root = os.environ.get("NEURODECODE_CACHE") or platformdirs.user_cache_dir("neurodecode")
-    return Path(root) / "demonstration" / neurodecode.__version__
+    """Where demonstration runs are kept."""
+    return cache_folder() / "demonstration" / neurodecode.__version__
 
 
 def demonstration_choices() -> Tree:

@@ -29,7 +29,12 @@ PLAIN = ("bank", "mix", "evaluation", "train")
 REFUSED = {
     name: f"--{name}"
     for name in ("protocol", "events", "align", "clean", "metric", "against", "jobs", "mode")
-} | {"start": "--from", "online_ready": "--online-ready"}
+} | {
+    "start": "--from",
+    "online_ready": "--online-ready",
+    "scheduler": "--scheduler",
+    "folds_together": "--folds-together",
+}
 """Flags of `neurodecode fit` that say nothing of denoisers."""
 
 

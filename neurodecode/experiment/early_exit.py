@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import ConfigError, SignalError, StoreError, UnknownName
 from neurodecode.core.stopping import RULES, FloatArray, StopRule, so_far, softmax
 from neurodecode.evaluation import early_exit
-from neurodecode.evaluation.unit import training_labels
+from neurodecode.evaluation.sides import training_labels
 from neurodecode.experiment.data import Report
 from neurodecode.experiment.source import Source
 from neurodecode.nn.spiking.decoder import SpikingDecoder

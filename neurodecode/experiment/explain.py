@@ -3,16 +3,15 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
 from neurodecode.evaluation.cleaning import CleanWord
-from neurodecode.evaluation.unit import training_labels, whitened_by
+from neurodecode.evaluation.sides import training_labels, whitened_by
+from neurodecode.evaluation.workers import Pool, check_scheduler, open_pool
 from neurodecode.experiment.artifact_windows import artifact_windows
 from neurodecode.experiment.baseline import baselines
 from neurodecode.experiment.data import Report
@@ -36,8 +35,6 @@ Array = NDArray[np.float32]
 
 MOST_TRAIN = 512
 """Training windows that patterns are taken from; of more, as many spread over all."""
-A_FEW = 4
-"""Folds for each process that are in memory at once."""
 N_CASCADES = 1
 """Folds of a decoder whose net is made random layer by layer."""
 
@@ -53,6 +50,7 @@ def explain_run(
     cleaner: str = "ica:own",
     again: bool = False,
     n_workers: int | None = None,
+    scheduler: str | None = None,
     report: Report = lambda words, done, total: None,
     on_done: Report = lambda words, done, total: None,
 ) -> dict[str, Any]:
@@ -81,6 +79,8 @@ def explain_run(
         Make again what is kept.
     n_workers
         Processes; by default one per core.
+    scheduler
+        Address of a Dask scheduler whose workers do it instead.
     report, on_done
         Called while reading, and after each fold.
 
@@ -101,11 +101,15 @@ def explain_run(
     )
     all_rows = _tested_rows(run)
     rows = _chosen_rows(run, all_rows, models, n_folds)
+    if scheduler is not None:
+        check_scheduler(scheduler)  # before anything is read
     source = Source(run, report)
     found = [(row, _still_to_do(run, row, options, again=again)) for row in rows]
     waiting = [(row, todo) for row, todo in found if todo is not None]
     if waiting:
-        _explain(run, waiting, all_rows, source, n_workers, report, on_done)
+        n_workers = min(n_workers or os.cpu_count() or 1, len(waiting))
+        with open_pool(n_workers, run.path, scheduler=scheduler) as pool:
+            _explain(run, waiting, all_rows, source, pool, report, on_done)
     _explain_data(run, source, again=again, report=report)
     return run.write_document(kept.SUMMARY, summarise(run, all_rows))
 
@@ -174,34 +178,26 @@ def _explain(
     waiting: Sequence[tuple[ResultRow, Options]],
     all_rows: Sequence[ResultRow],
     source: Source,
-    n_workers: int | None,
+    pool: Pool,
     report: Report,
     on_done: Report,
 ) -> None:
-    n_workers = n_workers or os.cpu_count() or 1
-    artifacts = _artifacts(source, waiting, n_workers, report, on_done)
-    n_workers = min(n_workers, len(waiting))
-    folds = _folds(run, waiting, all_rows, source, artifacts)
-    done = map(explain_fold, folds) if n_workers == 1 else _in_processes(folds, n_workers)
-    for i, name in enumerate(done, 1):
-        on_done(name, i, len(waiting))
+    artifacts = _artifacts(source, waiting, pool, report, on_done)
+    there = Run(run.path.absolute())  # a worker of a scheduler may be in another folder
+    folds = _folds(there, waiting, all_rows, source, artifacts)
+    done = pool.map(explain_fold, ((fold,) for fold in folds), called=_called)
+    for n, (_, name) in enumerate(done, 1):
+        on_done(name, n, len(waiting))
 
 
-def _in_processes(folds: Iterator[Fold], n_workers: int) -> Iterator[str]:
-    """Explain folds side by side; a few at a time are read, here.
-
-    joblib reads what comes later in a thread of its own, where an error ends nothing and is waited
-    for in vain; and all at once would be as many copies of the windows.
-    """
-    with Parallel(n_jobs=n_workers, return_as="generator_unordered", batch_size=1) as parallel:
-        while some := list(islice(folds, A_FEW * n_workers)):
-            yield from parallel(delayed(explain_fold)(fold) for fold in some)
+def _called(fold: Fold) -> str:
+    return f"Explaining {fold.row.model} on fold {fold.row.fold}"
 
 
 def _artifacts(
     source: Source,
     waiting: Sequence[tuple[ResultRow, Options]],
-    n_workers: int,
+    pool: Pool,
     report: Report,
     on_done: Report,
 ) -> Array | str | None:
@@ -213,7 +209,7 @@ def _artifacts(
         source.choices,
         source.epochs,
         word,
-        n_workers=n_workers,
+        pool=pool,
         report=report,
         on_done=on_done,
     )

@@ -20,12 +20,16 @@ from neurodecode.evaluation.jobs import Job, Task, job_key
 from neurodecode.evaluation.pseudo_online import Live
 from neurodecode.evaluation.runner import run_jobs
 from neurodecode.evaluation.splits import EVERYBODY, PSEUDO_ONLINE, everybody, make_folds
+from neurodecode.evaluation.workers import check_scheduler
+from neurodecode.experiment.again import Command, Origin
 from neurodecode.experiment.choices import Tree, to_toml
 from neurodecode.experiment.data import Report, find_people, load_data, load_epochs
 from neurodecode.experiment.live_choices import policy_of
 from neurodecode.experiment.start import refuse_seen, start_key
+from neurodecode.experiment.windows import files_read
 from neurodecode.models import MODELS, split_mode
 from neurodecode.recordings.cards import find_card
+from neurodecode.recordings.sources import Stamp
 from neurodecode.results.provenance import (
     cleaners_digest,
     environment,
@@ -37,6 +41,9 @@ from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run, Store
 
 logger = logging.getLogger(__name__)
+
+TOGETHER = 64
+"""Folds of a net that a GPU trains in one pass, unless they do not fit its memory."""
 
 LIVE = (
     "every step is causal, as live; after the folds each decoder is fitted to everybody, for "
@@ -85,7 +92,9 @@ class Plan:
     @property
     def run_id(self) -> str:
         """Name of the run's folder: the same choices on the same data give the same name."""
-        words = json.dumps(self.choices, sort_keys=True, default=list)
+        # Where windows are kept changes nothing about them.
+        data = {name: value for name, value in self.choices["data"].items() if name != "cache"}
+        words = json.dumps({**self.choices, "data": data}, sort_keys=True, default=list)
         digest = hashlib.sha256(words.encode()).hexdigest()[:8]
         added = ["contaminated"] if self.task.contaminated else []
         return "-".join([self.task.paradigm, self.task.dataset, self.task.protocol, *added, digest])
@@ -161,6 +170,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         continuous=continuous,
         detection=_detection(choices, epochs),
         live=_live(choices, epochs),
+        together=evaluation["folds_together"] or default_together(choices),
     )
     folds = make_folds(
         epochs,
@@ -194,6 +204,8 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
             "train": choices["train"] if net else {},
             "shuffled": shuffled,
         }
+        # Dropout's draws are others when nets are trained in one pass.
+        together = {"together": True} if net and evaluation["folds_together"] > 1 else {}
         code, start = source_digest(MODELS.find(name).module), start_key(choices, model)
         jobs += [
             Job(
@@ -212,6 +224,7 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
                     **({} if task.detection is None else {"detection": task.detection}),
                     **(cleaning[word] | ({} if fold.name == EVERYBODY else playing)),
                     **start,
+                    **together,
                     **own,
                 ),
                 pretrained=choices["pretrained"] if split_mode(model)[1] != "scratch" else {},
@@ -302,9 +315,11 @@ def fit(
     runs: Path,
     *,
     n_workers: int | None = None,
+    scheduler: str | None = None,
     report: Report = lambda words, done, total: None,
     on_plan: Callable[[Plan, Run], None] = lambda plan, run: None,
     on_done: Callable[[Job, ResultRow, bool], None] = lambda job, row, fitted: None,
+    command: Command | None = None,
 ) -> Run:
     """Load, plan, fit what is not yet finished, and return the run.
 
@@ -316,11 +331,21 @@ def fit(
         Folder of runs.
     n_workers
         Processes; by default one per core if there is a net to train on the CPU, else one.
+    scheduler
+        Address of a Dask scheduler, or the file that it wrote: its workers are used instead.
     report, on_plan, on_done
         Called while reading, when the plan is made, and after each job.
+    command
+        What the choices come from; given again, it is answered without reading the recordings.
     """
     store = Store.open(runs)
+    cards = _cards(choices)
+    origin, read = Origin(cards, choices), list[Stamp]()
+    if scheduler is not None:
+        check_scheduler(scheduler)  # before anything is read
     plan = make_plan(choices, *load_data(choices, report=report))
+    if command is not None:
+        read = [stamp for card in cards for stamp in files_read(card, choices)]
     run = store.run(plan.run_id)
     meta = {
         "paradigm": plan.task.paradigm,
@@ -330,6 +355,7 @@ def fit(
         "classes": list(plan.task.epochs.classes),
         "ch_names": list(plan.task.epochs.ch_names),
         "sfreq": plan.task.epochs.sfreq,
+        "n_times": plan.task.epochs.x.shape[2],
         "n_windows": len(plan.task.epochs),
         "simulated": plan.task.simulated,
         "contaminated": plan.task.contaminated,
@@ -344,7 +370,9 @@ def fit(
     on_plan(plan, run)
     if n_workers is None:
         n_workers = default_workers(plan)
-    run_jobs(plan.task, plan.jobs, run, n_workers=n_workers, on_done=on_done)
+    run_jobs(plan.task, plan.jobs, run, n_workers=n_workers, scheduler=scheduler, on_done=on_done)
+    if command is not None:
+        origin.remember(run, command, [job.key for job in plan.jobs], read)
     return run
 
 
@@ -359,6 +387,17 @@ def default_workers(plan: Plan) -> int:
     slow = any(n > 0 for n in plan.n_params.values()) or plan.task.continuous is not None
     on_cpu = choose_device(plan.choices["train"].get("device", "auto")).type == "cpu"
     return (os.cpu_count() or 1) if slow and on_cpu else 1
+
+
+def default_together(choices: Tree) -> int:
+    """How many folds of a net are trained in one pass where nobody says: by device.
+
+    A GPU does many small nets in hardly more time than one; a core has its hands full with one.
+    """
+    from neurodecode.training.net import choose_device  # here: it takes torch
+
+    on_gpu = choose_device(choices["train"].get("device", "auto")).type == "cuda"
+    return TOGETHER if on_gpu else 1
 
 
 def preview(choices: Tree, *, report: Report = lambda words, done, total: None) -> dict[str, Any]:

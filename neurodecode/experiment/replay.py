@@ -70,7 +70,7 @@ def choose_recordings(
 def _of_dataset(
     name: str, data_dir: str | None, subject: str | None, wanted: dict[str, str | None]
 ) -> list[Played]:
-    from neurodecode.experiment.data import subjects_of  # MOABB comes along; a file needs none
+    from neurodecode.experiment.subjects import subjects_of  # MOABB comes along; a file needs none
 
     card = find_card(name, paradigm="mi")
     with local_files(card, data_dir):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from neurodecode.core.errors import StoreError
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.cleaning import CleanWord, Continuous, fold_windows, own_windows
+from neurodecode.evaluation.sides import aligned_windows
 from neurodecode.evaluation.splits import Fold, make_folds
-from neurodecode.evaluation.unit import aligned_windows
 from neurodecode.experiment.choices import Tree, resolve
 from neurodecode.experiment.data import Report, load_data
 from neurodecode.results.rows import ResultRow
@@ -88,7 +88,8 @@ class Source:
                     self._own[row.clean] = own_windows(epochs, continuous, row.clean)
                 x = self._own[row.clean]
             epochs = replace(epochs, x=x)
-        return Sides(fold, *aligned_windows(epochs, fold, row.align))
+        train, test = aligned_windows(epochs, fold, row.align)
+        return Sides(fold, np.asarray(train), test)
 
     def _read(self) -> tuple[EpochSet, Continuous | None]:
         if self._data is not None:

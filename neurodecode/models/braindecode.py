@@ -1,8 +1,9 @@
 """Every classifier of braindecode, by class name.
 
 ``braindecode:EEGNet`` is braindecode's class of that name, with its own options and defaults.
-The best known also go by a short name. Nothing is changed in them: what is not built here is not
-described here either, see https://braindecode.org.
+The best known also go by a short name. Weights, options and results are braindecode's, see
+https://braindecode.org; the order in which some of them compute is not, see
+`neurodecode.models.braindecode_reordered`.
 
 Foundation models are given windows as in their pretraining, without its weights: at their own
 sampling rate, in whole patches, with names or positions of channels. Nothing is downloaded.
@@ -285,11 +286,13 @@ def _build_for(
     comes = given or spec
     import mne
 
+    from neurodecode.models.braindecode_reordered import reorder
+
     with warnings.catch_warnings(record=True) as said, mne.utils.use_log_level("warning"):
         warnings.simplefilter("always")
         try:
             with _offline():
-                net = builder(**arguments)
+                net = reorder(builder(**arguments))
             if comes != spec or variant == "Labram":
                 net = Pretrainable(net, comes, spec, named=variant == "Labram")
             logits = _try_out(net, comes)

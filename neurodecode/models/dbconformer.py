@@ -16,6 +16,8 @@ from neurodecode.core.errors import ConfigError, SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.models import MODELS
 from neurodecode.nn.convolutions import DepthwiseTemporalConv, elu_conv_mean
+from neurodecode.nn.dropout import Dropout
+from neurodecode.nn.stem import fused_stem, is_fused
 from neurodecode.nn.transformer import TransformerLayer
 
 
@@ -78,7 +80,7 @@ class DBConformer(nn.Module):
         self.mix_norm = nn.BatchNorm1d(width)
         self.filters = DepthwiseTemporalConv(width, _odd_taps("kernel", kernel, spec))
         self.filters_norm = nn.BatchNorm1d(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.patch_position = nn.Parameter(torch.empty(n_patches, width))
         self.time_layers = layers()
         identity = torch.eye(spec.n_times).unsqueeze(0)
@@ -99,10 +101,10 @@ class DBConformer(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(2 * width, 64),
             nn.ELU(),
-            nn.Dropout(head_dropout[0]),
+            Dropout(head_dropout[0]),
             nn.Linear(64, 32),
             nn.ELU(),
-            nn.Dropout(head_dropout[1]),
+            Dropout(head_dropout[1]),
             nn.Linear(32, spec.n_outputs),
         )
         # Small filters under a batch norm turn quickly; 0.01 is the authors' choice for this stem.
@@ -113,13 +115,21 @@ class DBConformer(nn.Module):
 
     def time_tokens(self, x: Tensor) -> Tensor:
         """One token per patch of time: (batch, n_chans, n_times) to (batch, n_patches, width)."""
+        tokens: Tensor = self.time_layers(self.dropout(self._stem(x)) + self.patch_position)
+        return tokens
+
+    def _stem(self, x: Tensor) -> Tensor:
+        """Means over patches of filtered mixtures of channels, (batch, n_patches, width)."""
+        if is_fused(x, self.mix, self.mix_norm, self.filters, self.filters_norm):
+            return fused_stem(
+                x, self.mix.weight, self.mix_norm, self.filters.weight, self.filters_norm,
+                len(self.pool),
+            )  # fmt: skip
         x = self.mix(x.mT)  #                              (batch, n_times, width)
         x = self.mix_norm(x.flatten(0, 1)).view_as(x)
         x = self.filters(x)
         x = self.filters_norm(x.flatten(0, 1)).view_as(x)
-        x = self.pool @ functional.gelu(x)  #              (batch, n_patches, width)
-        tokens: Tensor = self.time_layers(self.dropout(x) + self.patch_position)
-        return tokens
+        return self.pool @ functional.gelu(x)
 
     def chan_tokens(self, x: Tensor) -> Tensor:
         """One token per electrode: (batch, n_chans, n_times) to (batch, n_chans, width)."""

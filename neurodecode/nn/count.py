@@ -21,6 +21,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -147,6 +151,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for name, part in reversed(list(net.named_modules()))
             for p in part.parameters(recurse=False)
         }
+        self.names = {part: name or "(net)" for name, part in net.named_modules()}
         self.layers: dict[tuple[str, Kind], LayerCount] = {}
         self.unseen: set[str] = set()
         self.n_windows = self.n_batches = self.batch = 0
@@ -158,29 +163,32 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.n_windows += self.batch
         self.n_batches += 1
         self.computed = {_place(batch)}  # where in memory there is what depends on the windows
+        self.made: dict[int, str] = {}  # and what was made of weights alone, with their owner
         self.used: dict[tuple[str, Kind], dict[tuple[int, int], Tensor]] = defaultdict(dict)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Within the block, modules say when they run, and neurons what they did."""
-        hooks: list[Any] = []
+        """Within the block, modules say when they run, and neurons what they did.
+
+        Hooks of all modules there are, not of the net's: a net whose parts are watched may run
+        one after the other what it otherwise does at once.
+        """
+        hooks: list[Any] = [
+            register_module_forward_pre_hook(self._enter),
+            register_module_forward_hook(self._leave, always_call=True),
+        ]
         for name, part in self.net.named_modules():
-            hooks.append(part.register_forward_pre_hook(self._enter(name or "(net)")))
             if isinstance(part, Neuron) and spikes_now(part):
                 hooks.append(part.register_forward_hook(self._neurons(name or "(net)")))
-            hooks.append(part.register_forward_hook(self._leave, always_call=True))
         try:
             yield
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _enter(self, name: str) -> Any:
-        def enter(module: nn.Module, args: Any) -> None:
-            shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
-            self.running.append(_Call(name, module, shape, []))
-
-        return enter
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        shape = tuple(args[0].shape) if args and isinstance(args[0], Tensor) else ()
+        self.running.append(_Call(self.names.get(module, "(net)"), module, shape, []))
 
     def _leave(self, module: nn.Module, args: Any, made: Any) -> None:
         while self.running and self.running[-1].module is not module:
@@ -235,12 +243,21 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _remember(self, given: list[Any], made: Any) -> None:
         """What is made of something that depends on the windows depends on them."""
-        depends = any(_place(t) in self.computed for t in _tensors(given))
-        for tensor in _tensors(made):
+        places = [_place(t) for t in _tensors(given)]
+        depends = any(place in self.computed for place in places)
+        owner = next(filter(None, map(self._owner, places)), None)
+        for place in map(_place, _tensors(made)):
+            self.made.pop(place, None)
             if depends:
-                self.computed.add(_place(tensor))
-            else:
-                self.computed.discard(_place(tensor))
+                self.computed.add(place)
+                continue
+            self.computed.discard(place)
+            if owner is not None:
+                self.made[place] = owner
+
+    def _owner(self, place: int) -> str | None:
+        """The layer whose weights lie there, or the first of those that they were made of."""
+        return self.owner.get(place) or self.made.get(place)
 
     def _operand(self, tensor: Tensor) -> _Operand:
         weight, learned = _place(tensor) not in self.computed, _place(tensor) in self.owner
@@ -297,7 +314,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         within = self.running[-1] if self.running else _Call("(net)", self.net, (), [])
         if isinstance(within.module, Neuron) and not any(side.learned for side in weights):
             return  # how a neuron is computed; its membranes are counted as such
-        name = next((self.owner[_place(s.tensor)] for s in weights if s.learned), within.name)
+        owners = (self._owner(_place(side.tensor)) for side in weights)
+        name = next(filter(None, owners), within.name)
         kind = kind if weights else "product"
         layer = self._layer(name, kind)
         if self._at_every_step(within):

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurodecode.core.errors import ConfigError
+from neurodecode.nn.dropout import Dropout
+from neurodecode.nn.dropout import dropout as drop
+from neurodecode.nn.eager import is_eager
 
 
 class TransformerLayer(nn.Module):
@@ -50,10 +53,10 @@ class TransformerLayer(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, expansion * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(expansion * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def attend(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """Each token's mixture of the tokens that are there, (batch, n_tokens, width)."""
@@ -65,12 +68,17 @@ class TransformerLayer(nn.Module):
 
     def _mix(self, query_key_value: Tensor, present: Tensor | None) -> Tensor:
         """Attention of (3, batch, n_heads, n_tokens, width / n_heads), without the first axis."""
-        q, k, v = query_key_value
+        q, k, v = query_key_value.contiguous().unbind()
         if present is not None:
             # A row with nothing to attend to would be NaN; what it gives is used by no one.
             present = (present | ~present.any(dim=1, keepdim=True))[:, None, None]
         p = self.dropout.p if self.attention_dropout is None else self.attention_dropout
         p = p if self.training else 0.0
+        if p and is_eager(q):  # torch's own would draw a double for each pair of tokens
+            scores = (q / q.shape[-1] ** 0.5) @ k.mT
+            if present is not None:
+                scores = scores.masked_fill(~present, -torch.inf)
+            return drop(scores.softmax(dim=-1), p, training=True) @ v
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=present, dropout_p=p)
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:

@@ -11,13 +11,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import mne
 import numpy as np
-import platformdirs
 from moabb.datasets.base import BaseDataset
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from neurodecode.core.errors import ConfigError
+from neurodecode.core.places import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Simulated(BaseDataset, Generic[Truth]):  # type: ignore[misc]  # moabb is 
 
 
 def kept_path(folder: str, choices: str, code: Sequence[str], subject: int) -> Path:
-    """Where a simulated subject is kept, under NEURODECODE_CACHE or the user's cache folder.
+    """Where a simulated subject is kept, under the folder of what can be made again.
 
     Parameters
     ----------
@@ -113,10 +113,9 @@ def kept_path(folder: str, choices: str, code: Sequence[str], subject: int) -> P
     subject
         Number of the subject.
     """
-    root = os.environ.get("NEURODECODE_CACHE") or platformdirs.user_cache_dir("neurodecode")
     words = [choices, np.__version__, mne.__version__, _sha256(tuple(code))]
     key = hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-    return Path(root) / folder / key / f"subject-{subject}.safetensors"
+    return cache_folder() / folder / key / f"subject-{subject}.safetensors"
 
 
 @cache

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import neurodecode
+from neurodecode.core.places import shared_folder
 from neurodecode.models import DENOISERS
-from neurodecode.nn.spiking.compiled import why_not
+from neurodecode.nn.compiled import MEMBRANE
 
 PACKAGE = Path(neurodecode.__file__).parent
 
@@ -25,6 +26,9 @@ LIBRARIES = (
 
 PARTS = {"models", "artifacts"}
 """Rooms of interchangeable parts: a fold's key covers those that the fold runs through."""
+
+MAKES_WINDOWS = {"core", "signal", "recordings", "preprocess", "epochs"}
+"""Rooms that a window passes through, beside the few files of `windows_digest`."""
 
 SHOWS_ONLY = {"cli.py", "results", "explain", "export", "show", "online"}
 """Rooms that cannot change a score of windows: editing them keeps finished folds."""
@@ -64,6 +68,28 @@ def source_digest(model_module: str) -> str:
 
 
 @cache
+def windows_digest() -> str:
+    """Digest of everything that windows are made by, where recordings are not cleaned.
+
+    So an edit to a filter makes windows anew.
+    """
+    files = {path for room in MAKES_WINDOWS for path in (PACKAGE / room).rglob("*.py")}
+    files |= {PACKAGE / "experiment" / f"{name}.py" for name in ("data", "subjects", "windows")}
+    return _digest(_with_imports("artifacts", "contaminate", files))
+
+
+@cache
+def shipped_digest() -> str:
+    """Digest of the whole package, with the cards and pipelines that come with it."""
+    sha = hashlib.sha256()
+    folders = (PACKAGE, shared_folder("datasets"), shared_folder("pipelines"))
+    for path in sorted(path for folder in folders for path in folder.rglob("*")):
+        if path.suffix in (".py", ".c", ".toml", ".safetensors", ".json"):
+            sha.update(str(path).encode() + path.read_bytes())
+    return sha.hexdigest()
+
+
+@cache
 def cleaners_digest() -> str:
     """Digest of everything a cleaner is made of: source, networks and shipped weights.
 
@@ -90,6 +116,12 @@ def explain_digest() -> str:
     """Digest of everything that maps are made by, so that an edit to it makes them anew."""
     by_fold = PACKAGE / "experiment" / "fold_maps.py"
     return _digest([*(PACKAGE / "explain").rglob("*.py"), by_fold])
+
+
+@cache
+def package_digest() -> str:
+    """Digest of all source of the package: equal on machines that share work."""
+    return _digest([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.c")])
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -122,7 +154,7 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "n_cores": os.cpu_count(),
-        "spiking_kernel": "torch" if why_not() else "compiled",
+        "spiking_kernel": "torch" if MEMBRANE.why_not() else "compiled",
         "blas": f"{blas.get('name')} {blas.get('version')}",
         "libraries": library_versions(),
     }

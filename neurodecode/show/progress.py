@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -70,13 +71,19 @@ class Progress:
         """Show what is about to be done."""
         self.n_jobs = len(plan.jobs)
         self.bar.update(self.task, description="fitting", completed=0, total=self.n_jobs)
-        words = "simulated recordings" if plan.task.simulated else "recordings"
-        if plan.task.contaminated:
-            words += f", CONTAMINATED ({plan.task.contaminated})"
+        self._say(run.meta(), f"{self.n_jobs} fits, {run.path}")
+
+    def again(self, run: Any, n_jobs: int) -> None:
+        """Show what has been done before."""
+        self._say(run.meta(), f"{n_jobs} fits, all finished before, {run.path}")
+
+    def _say(self, meta: Mapping[str, Any], more: str) -> None:
+        words = "simulated recordings" if meta["simulated"] else "recordings"
+        if meta["contaminated"]:
+            words += f", CONTAMINATED ({meta['contaminated']})"
         self.err.print(
-            f"{plan.task.dataset}: {words}, {len(plan.task.epochs)} windows of "
-            f"{plan.task.epochs.x.shape[1]} channels x {plan.task.epochs.x.shape[2]} samples, "
-            f"{self.n_jobs} fits, {run.path}",
+            f"{meta['dataset']}: {words}, {meta['n_windows']} windows of {len(meta['ch_names'])} "
+            f"channels x {meta['n_times']} samples, {more}",
             markup=False,
         )
 

@@ -107,12 +107,13 @@ def show_run(
     all_pairs: bool = False,
 ) -> None:
     """Print the table of a run."""
-    facts, rows = _facts_and_rows(run, metric, against)
+    every = load_rows([run])
+    facts, rows = _facts_and_rows(run, every, metric, against)
     units = summaries.unit_scores(rows)
     out = console()
     out.print(_headline(facts, rows), markup=False)
     _print_whole(_board_table(summaries.leaderboard(rows, against=against), facts))
-    events, commands = _events(run), _commands(run)
+    events, commands = _events(every), _commands(every)
     tables = [] if events is None else [draw_events(events)]
     tables += [] if commands is None else [draw_commands(commands)]
     for table in tables:
@@ -139,12 +140,13 @@ def run_document(
     all_pairs: bool = False,
 ) -> dict[str, Any]:
     """What `show_run` prints, for other programs."""
-    facts, rows = _facts_and_rows(run, metric, against)
+    every = load_rows([run])
+    facts, rows = _facts_and_rows(run, every, metric, against)
     document = {**_values(facts), "table": _records(summaries.leaderboard(rows, against=against))}
-    events = _events(run)
+    events = _events(every)
     if events is not None:
         document["events"] = _records(events)
-    commands = _commands(run)
+    commands = _commands(every)
     if commands is not None:
         document["commands"] = _records(commands)
     if per_subject:
@@ -155,15 +157,13 @@ def run_document(
     return document
 
 
-def _events(run: Run) -> pd.DataFrame | None:
+def _events(rows: pd.DataFrame) -> pd.DataFrame | None:
     """Scores of alarms from every fold, whatever metric the run is about; None without any."""
-    rows = load_rows([run])
     return event_table(rows) if has_events(rows) else None
 
 
-def _commands(run: Run) -> pd.DataFrame | None:
+def _commands(rows: pd.DataFrame) -> pd.DataFrame | None:
     """Scores of commands from every fold, whatever metric the run is about; None without any."""
-    rows = load_rows([run])
     return command_table(rows) if has_commands(rows) else None
 
 
@@ -174,11 +174,10 @@ def _print_whole(table: Table) -> None:
 
 
 def _facts_and_rows(
-    run: Run, metric: str | None, against: str | None
+    run: Run, rows: pd.DataFrame, metric: str | None, against: str | None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """What a table is about, and the rows that it is made of."""
+    """What a table is about, and those of all rows that it is made of."""
     meta = run.meta()
-    rows = load_rows([run])
     if rows.empty:
         raise StoreError(f"No fold of {run.path} is finished. Give the command of the run again.")
     n_finished, known = len(rows), {name for scores in rows["scores"] for name in scores}

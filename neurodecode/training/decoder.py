@@ -62,11 +62,7 @@ class DecoderModule(pl.LightningModule):
         self.schedule, self.warmup = schedule, warmup
         self.label_smoothing = label_smoothing
         self.augmentations, self.generator = augmentations, generator
-        self.history: dict[str, list[float]] = {
-            "train_loss": [],
-            "val_loss": [],
-            "val_accuracy": [],
-        }
+        self.history = new_history()
         self._sums: list[Tensor] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -90,11 +86,7 @@ class DecoderModule(pl.LightningModule):
         """
         loss = torch.stack(self._sums).mean().item()
         self._sums.clear()
-        if not math.isfinite(loss):
-            raise FitError(
-                f"The loss became {loss} in epoch {self.current_epoch + 1}. Lower train.lr "
-                f"(now {self.lr:g}), or look for windows with huge amplitudes."
-            )
+        refuse_lost(loss, self.current_epoch, self.lr)
         self.history["train_loss"].append(loss)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -119,23 +111,72 @@ class DecoderModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, and its schedule by the step."""
-        trained = [p for p in self.net.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
-        n_steps = max(2, int(self.trainer.estimated_stepping_batches))
-        scheduler: Any
-        if self.schedule == "onecycle":
-            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, n_steps)
-        else:
-            factor = _Factor(n_steps, self.warmup, cosine=self.schedule == "cosine")
-            scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return make_optimizer(
+            [(p, p.ndim > 1) for p in self.net.parameters() if p.requires_grad],
+            int(self.trainer.estimated_stepping_batches),
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            warmup=self.warmup,
+        )
+
+
+def new_history() -> dict[str, list[float]]:
+    """What is kept of each epoch, before the first."""
+    return {"train_loss": [], "val_loss": [], "val_accuracy": []}
+
+
+def refuse_lost(loss: float, epoch: int, lr: float) -> None:
+    """Refuse a mean loss that is not a number: nothing after that epoch could be learned.
+
+    Raises
+    ------
+    FitError
+        If it is not.
+    """
+    if not math.isfinite(loss):
+        raise FitError(
+            f"The loss became {loss} in epoch {epoch + 1}. Lower train.lr (now {lr:g}), or look "
+            f"for windows with huge amplitudes."
+        )
+
+
+def make_optimizer(
+    trained: Sequence[tuple[nn.Parameter, bool]],
+    n_steps: int,
+    *,
+    lr: float,
+    weight_decay: float,
+    schedule: Schedule,
+    warmup: float,
+) -> Any:
+    """AdamW and its schedule by the step, as Lightning takes them.
+
+    Parameters
+    ----------
+    trained
+        Parameters, and whether `weight_decay` is for them.
+    n_steps
+        Of the schedule.
+    lr, weight_decay, schedule, warmup
+        See `DecoderModule`.
+    """
+    groups = [
+        {"params": [p for p, decays in trained if decays], "weight_decay": weight_decay},
+        {"params": [p for p, decays in trained if not decays], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=lr, fused=True)
+    n_steps = max(2, n_steps)
+    scheduler: Any
+    if schedule == "onecycle":
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, n_steps)
+    else:
+        factor = _Factor(n_steps, warmup, cosine=schedule == "cosine")
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+    }
 
 
 class _Factor:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -16,10 +16,11 @@ from neurodecode.core.options import check_options
 from neurodecode.core.seeding import derive_seed, generator
 from neurodecode.core.spec import TaskSpec
 from neurodecode.epochs.epochset import as_places
+from neurodecode.epochs.view import View, spans
 from neurodecode.models import MODELS, PRETRAINED, split_mode
 from neurodecode.nn.foundation import FoundationDecoder
 from neurodecode.nn.spiking.decoder import SpikingDecoder
-from neurodecode.training.net import choose_device, fit_net, own_random_state
+from neurodecode.training.net import Lesson, choose_device, fit_net, own_random_state
 from neurodecode.training.schemes import History
 from neurodecode.training.transfer import fit_transfer, read_start
 
@@ -27,6 +28,16 @@ BATCH = 256  # windows scored at a time
 HELD_OUT = 0.2  # part of the training side that chooses the epoch
 
 FloatArray = NDArray[np.floating]
+Windows = FloatArray | View
+
+
+class Begun(NamedTuple):
+    """A decoder's model, not yet trained, and what it is to learn."""
+
+    model: Any
+    x: Windows  # (n_epochs, n_chans, n_times), microvolts
+    y: NDArray[np.intp]  # places in `classes_`
+    groups: NDArray[Any] | None
 
 
 class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types in sklearn
@@ -98,13 +109,14 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         self.pretrained = pretrained
         self.seed = seed
 
-    def fit(self, x: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(self, x: ArrayLike | View, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Learn from windows and their labels.
 
         Parameters
         ----------
         x
-            Windows, (n_epochs, n_chans, n_times), microvolts. A channel that is not a number
+            Windows, (n_epochs, n_chans, n_times), microvolts; a `View` is read as it is needed, and
+            classical models read all of it. A channel that is not a number
             throughout a window is absent from it; few models can take that.
         y
             Label of each window, (n_epochs,): texts or numbers.
@@ -118,6 +130,14 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         SignalError
             If `x` has another shape than the channel names say.
         """
+        begun = self.begin(x, y, groups)
+        if not isinstance(begun.model, nn.Module):
+            self._fit_classical(begun.model, begun.x, begun.y)
+            return self.end(begun.model, {})
+        return self.end(begun.model, self._fit_net(begun.model, self.lesson(begun)))
+
+    def begin(self, x: ArrayLike | View, y: ArrayLike, groups: ArrayLike | None = None) -> Begun:
+        """Check what `fit` is given and build the model: all of `fit` that precedes training."""
         windows, labels = _windows(x), np.asarray(y)
         if labels.shape != (len(windows),):
             raise FitError(f"{len(windows)} windows need as many labels; got {labels.shape}.")
@@ -133,13 +153,29 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
         model = self.build(self.spec_)
         if absent is not None:
             _refuse_absent(model, self.model, absent)
-        if isinstance(model, nn.Module):
-            self.n_params_ = sum(p.numel() for p in model.parameters() if p.requires_grad)
-            self.history_ = self._fit_net(model, windows, index, groups)
-        else:
-            self.n_params_, self.history_ = 0, {}
-            self._fit_classical(model, windows, index)
-        self.model_ = model
+        trained = model.parameters() if isinstance(model, nn.Module) else ()
+        self.n_params_ = sum(p.numel() for p in trained if p.requires_grad)
+        return Begun(model, windows, index, None if groups is None else np.asarray(groups))
+
+    def lesson(self, begun: Begun) -> Lesson:
+        """What a net is trained with: normalised windows, and those that choose the epoch."""
+        train = dict(self.train or {})
+        check_options(fit_net, train, where="[train]")
+        held_out = choose_validation(begun.y, begun.groups, self.seed)
+        fitted = _some(begun.x, ~held_out)
+        how = "none" if isinstance(begun.model, FoundationDecoder) else self.normalize
+        self.mean_, self.scale_ = _statistics(fitted, how)
+        return Lesson(
+            self.normalized(fitted),
+            begun.y[~held_out],
+            self.normalized(_some(begun.x, held_out)),
+            begun.y[held_out],
+            self.seed,
+        )
+
+    def end(self, model: Any, history: History) -> Self:
+        """Take a model that was fitted, and how it came to be: what `fit` ends with."""
+        self.model_, self.history_ = model, history
         return self
 
     def build(self, spec: TaskSpec) -> Any:
@@ -200,8 +236,14 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             raise ConfigError(f"{self.model} has no backbone whose features could be asked for.")
         return np.concatenate(self._batches(windows, self.model_.features)).astype(np.float32)
 
-    def normalized(self, x: ArrayLike) -> NDArray[np.float32]:
+    @overload
+    def normalized(self, x: View) -> View: ...
+    @overload
+    def normalized(self, x: ArrayLike) -> NDArray[np.float32]: ...
+    def normalized(self, x: ArrayLike | View) -> NDArray[np.float32] | View:
         """What a net sees of windows in microvolts: same shape."""
+        if isinstance(x, View):
+            return x.then(lambda part, _: self.normalized(part))
         return ((_windows(x) - self.mean_) / self.scale_).astype(np.float32)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -220,7 +262,7 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             self.model_ = self.build(self.spec_).eval()
             self.model_.load_state_dict(weights)
 
-    def _measure(self, x: FloatArray) -> TaskSpec:
+    def _measure(self, x: Windows) -> TaskSpec:
         n_chans = x.shape[1]
         names = self.ch_names
         if names is not None and len(names) != n_chans:
@@ -233,25 +275,11 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
             positions=as_places(None if self.positions is None else np.asarray(self.positions)),
         )
 
-    def _fit_net(
-        self, net: nn.Module, x: FloatArray, y: NDArray[np.intp], groups: ArrayLike | None
-    ) -> History:
+    def _fit_net(self, net: nn.Module, lesson: Lesson) -> History:
         train = dict(self.train or {})
-        check_options(fit_net, train, where="[train]")
-        held_out = choose_validation(y, None if groups is None else np.asarray(groups), self.seed)
-        fitted = x[~held_out]
-        how = "none" if isinstance(net, FoundationDecoder) else self.normalize
-        self.mean_, self.scale_ = _statistics(fitted, how)
-        sides = (
-            self.normalized(fitted),
-            y[~held_out],
-            self.normalized(x[held_out]),
-            y[held_out],
-            self.seed,
-        )
         mode = split_mode(self.model)[1]
         if mode == "scratch":
-            return fit_net(net, *sides, **train)
+            return fit_net(net, *lesson, **train)
         if not isinstance(net, FoundationDecoder):
             raise ConfigError(
                 f"{self.model}: only decoders with a backbone have modes. Drop +{mode}."
@@ -262,12 +290,14 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
                 raise ConfigError(f"{self.model} starts from a checkpoint. Give --from CHECKPOINT.")
             read_start(str(given["checkpoint"])).into(net.backbone)
         adapters = {k.removeprefix("lora_"): given[k] for k in given if k.startswith("lora_")}
-        history, self.n_params_ = fit_transfer(net, mode, *sides, train, **adapters)
+        # Features of all windows are made at once.
+        lesson = lesson._replace(x=np.asarray(lesson.x), x_val=np.asarray(lesson.x_val))
+        history, self.n_params_ = fit_transfer(net, mode, lesson, train, **adapters)
         return history
 
-    def _fit_classical(self, model: Any, x: FloatArray, y: NDArray[np.intp]) -> None:
+    def _fit_classical(self, model: Any, x: Windows, y: NDArray[np.intp]) -> None:
         try:
-            model.fit(x.astype(np.float64), y)
+            model.fit(np.asarray(x, dtype=np.float64), y)
         except (ValueError, np.linalg.LinAlgError) as error:
             reason = " ".join(str(error).split())[:300].rstrip(".")
             raise FitError(
@@ -277,7 +307,8 @@ class Decoder(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
 
     def _checked(self, x: ArrayLike) -> FloatArray:
         check_is_fitted(self)
-        windows = _windows(x)
+        windows = _windows(np.asarray(x))
+        assert not isinstance(windows, View)
         expected = (self.spec_.n_chans, self.spec_.n_times)
         if windows.shape[1:] != expected:
             raise SignalError(
@@ -344,22 +375,30 @@ def choose_validation(
     return held_out
 
 
-def _windows(x: ArrayLike) -> FloatArray:
-    windows = np.asarray(x)
+def _some(x: Windows, which: NDArray[np.bool_]) -> Windows:
+    return x.take(which) if isinstance(x, View) else x[which]
+
+
+def _windows(x: ArrayLike | View) -> Windows:
+    windows = x if isinstance(x, View) else np.asarray(x)
     if windows.ndim != 3 or 0 in windows.shape or windows.dtype.kind not in "fiu":
         raise SignalError(
             f"Windows must be numbers (n_epochs, n_chans, n_times), none of them 0; got shape "
             f"{windows.shape} of {windows.dtype}."
         )
-    return windows if windows.dtype.kind == "f" else windows.astype(np.float32)
+    if isinstance(windows, View) or windows.dtype.kind == "f":
+        return windows
+    return windows.astype(np.float32)
 
 
-def _absent_channels(x: FloatArray) -> NDArray[np.bool_] | None:
+def _absent_channels(x: Windows) -> NDArray[np.bool_] | None:
     """Which channels are not a number throughout a window, (n_epochs, n_chans); None if none."""
-    absent: NDArray[np.bool_] = np.isnan(x[:, :, 0])
-    if not absent.any():
-        return None
-    absent[absent] = np.isnan(x[absent]).all(axis=1)
+    absent = np.empty(x.shape[:2], dtype=bool)
+    for rows in spans(x):
+        part = x[rows]
+        absent[rows] = np.isnan(part[:, :, 0])
+        if absent[rows].any():  # rarely, so the rest is rarely looked at
+            absent[rows] &= np.isnan(part).all(axis=2)
     return absent if absent.any() else None
 
 
@@ -376,13 +415,15 @@ def _refuse_absent(model: Any, name: str, absent: NDArray[np.bool_]) -> None:
 
 
 def _refuse_nonfinite(
-    x: FloatArray,
+    x: Windows,
     error: type[FitError] | type[SignalError],
     absent: NDArray[np.bool_] | None = None,
 ) -> None:
-    if absent is None and np.isfinite(x.sum(dtype=np.float64)):  # far cheaper than looking at each
-        return
-    good = np.asarray(np.isfinite(x).all(axis=2))
+    good = np.ones(x.shape[:2], dtype=bool)
+    for rows in spans(x):
+        part = x[rows]
+        if not np.isfinite(part.sum(dtype=np.float64)):  # far cheaper than looking at each
+            good[rows] = np.isfinite(part).all(axis=2)
     bad = np.flatnonzero(~(good if absent is None else good | absent).all(axis=1))
     if bad.size:
         raise error(
@@ -391,19 +432,29 @@ def _refuse_nonfinite(
         )
 
 
-def _statistics(x: FloatArray, normalize: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _statistics(x: Windows, normalize: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What to subtract and to divide by, each (n_chans, 1); a flat channel is divided by 1."""
     if normalize not in ("channel", "scale", "none"):
         raise ConfigError(f"normalize='{normalize}' is not one of 'channel', 'scale', 'none'.")
     mean, scale = np.zeros((x.shape[1], 1)), np.ones((x.shape[1], 1))
+    n = len(x) * x.shape[2]  # of values in a channel
     if normalize == "channel":
-        mean = x.mean(axis=(0, 2), dtype=np.float64)[:, None]
-        scale = x.std(axis=(0, 2), dtype=np.float64)[:, None]
+        mean = sum(x[rows].sum(axis=(0, 2), dtype=np.float64) for rows in spans(x))[:, None] / n
+        scale = np.sqrt(_power(x, mean) / n)[:, None]
     elif normalize == "scale":
-        scale *= np.sqrt(np.mean(np.square(x, dtype=np.float64)))
+        scale *= np.sqrt(_power(x, mean).mean() / n)
     # Rounding leaves a constant channel a deviation of about its size times the resolution.
     flat = scale <= 1e-6 * np.abs(mean) if normalize == "channel" else scale == 0
     return mean.astype(np.float32), np.where(flat, 1, scale).astype(np.float32)
+
+
+def _power(x: Windows, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum of squares about a mean (n_chans, 1) of each channel, (n_chans,)."""
+    total = np.zeros(x.shape[1])
+    for rows in spans(x):
+        about = x[rows] - mean
+        total += np.einsum("ect,ect->c", about, about)
+    return total
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from torch import Generator, Tensor, nn
 
 from neurodecode.core.errors import ConfigError
 from neurodecode.core.seeding import derive_seed
+from neurodecode.epochs.view import View
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.training.augment import choose_augmentations
+from neurodecode.training.batches import Batches, Streamed
 from neurodecode.training.objective import Loss, Objective, Teacher, is_spiking
 from neurodecode.training.penalties import choose_penalties
 from neurodecode.training.schemes import History, choose_scheme
@@ -25,13 +27,27 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
+VALIDATION = 256
+"""Windows that are looked at together when an epoch is judged."""
+
+Data = tuple[Tensor | Streamed, Tensor, Tensor | Streamed, Tensor]
+
+
+class Lesson(NamedTuple):
+    """What a net is trained with, see `fit_net`."""
+
+    x: FloatArray | View
+    y: IntArray
+    x_val: FloatArray | View
+    y_val: IntArray
+    seed: int
 
 
 def fit_net(
     net: nn.Module,
-    x: FloatArray,
+    x: FloatArray | View,
     y: IntArray,
-    x_val: FloatArray | None = None,
+    x_val: FloatArray | View | None = None,
     y_val: IntArray | None = None,
     seed: int = 0,
     *,
@@ -60,7 +76,8 @@ def fit_net(
     net
         Maps windows (batch, n_chans, n_times) to logits (batch, n_outputs).
     x, y
-        Training windows (n_epochs, n_chans, n_times), normalised, and their classes as integers.
+        Training windows (n_epochs, n_chans, n_times), normalised, and their classes as integers;
+        a `View` is read batch by batch.
     x_val, y_val
         Windows of other subjects, which choose the epoch; without them the last one stands.
     seed
@@ -113,11 +130,12 @@ def fit_net(
     _check_ranges(epochs=epochs, batch_size=batch_size, patience=patience)
     on = choose_device(device)
     net.to(on)
-    data = _to_device(on, x, y, x_val, y_val)
-    half = precision == "bf16" or (precision == "auto" and on.type == "cuda")
-    balanced = _class_weights(net, *data[:2], balanced=class_weights == "balanced")
-    # Twins have it too, as they are compared with their spiking nets.
-    rate = lr if lr is not None else 4e-3 if isinstance(net, SpikingDecoder) else 1e-3
+    if x_val is None or y_val is None:
+        x_val, y_val = x[:0], y[:0]
+    data = _to_device(on, Lesson(x, y, x_val, y_val, seed))
+    half = in_bf16(precision, on)
+    balanced = balance(net, *data[:2], even=class_weights == "balanced")
+    rate = lr if lr is not None else default_lr(net)
     augmentations, added = choose_augmentations(augment), choose_penalties(penalties)
 
     def train(net: nn.Module, share: float, stage: str, teacher: Teacher | None = None) -> History:
@@ -185,7 +203,7 @@ def own_random_state(on: torch.device) -> AbstractContextManager[None]:
 def _run(
     module: "pl.LightningModule",
     keep: "pl.Callback",
-    data: tuple[Tensor, Tensor, Tensor, Tensor],
+    data: Data,
     on: torch.device,
     *,
     half: bool,
@@ -195,9 +213,8 @@ def _run(
 ) -> None:
     import lightning.pytorch as pl
 
-    from neurodecode.training.datamodule import WindowsDataModule
-
-    windows = WindowsDataModule(*data, batch_size=batch_size, seed=order)
+    x, y, x_val, y_val = data
+    training = Batches(x, y, batch_size, Generator().manual_seed(order))
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator=on.type,
@@ -205,10 +222,10 @@ def _run(
         precision="bf16-mixed" if half else "32-true",
         callbacks=[keep],
         barebones=True,  # no logger, bar, summary, checkpoints or sanity check
-        limit_val_batches=1.0 if len(data[2]) else 0,
+        limit_val_batches=1.0 if len(x_val) else 0,
     )
     with interruptible():
-        trainer.fit(module, datamodule=windows)
+        trainer.fit(module, training, Batches(x_val, y_val, VALIDATION))
 
 
 @contextmanager
@@ -241,31 +258,41 @@ def quiet_lightning() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _to_device(
-    on: torch.device,
-    x: FloatArray,
-    y: IntArray,
-    x_val: FloatArray | None,
-    y_val: IntArray | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    if x_val is None or y_val is None:
-        x_val, y_val = x[:0], y[:0]
-    return (
-        torch.as_tensor(x, dtype=torch.float32, device=on),
-        torch.as_tensor(y, dtype=torch.long, device=on),
-        torch.as_tensor(x_val, dtype=torch.float32, device=on),
-        torch.as_tensor(y_val, dtype=torch.long, device=on),
-    )
+def _to_device(on: torch.device, lesson: Lesson) -> Data:
+    y, y_val = (torch.as_tensor(y, dtype=torch.long, device=on) for y in (lesson.y, lesson.y_val))
+    return windows_on(on, lesson.x), y, windows_on(on, lesson.x_val), y_val
 
 
-def _class_weights(net: nn.Module, x: Tensor, y: Tensor, *, balanced: bool) -> Tensor:
-    """Weight of each class, with mean 1 over the windows; a class without windows weighs 1."""
+def windows_on(on: torch.device, x: FloatArray | View) -> Tensor | Streamed:
+    """Windows on a device; those that memory may not hold come when they are asked for."""
+    if isinstance(x, View):
+        return Streamed(x, on)
+    return torch.as_tensor(x, dtype=torch.float32, device=on)
+
+
+def in_bf16(precision: str, on: torch.device) -> bool:
+    """Whether a net computes in 16 bits on that device."""
+    return precision == "bf16" or (precision == "auto" and on.type == "cuda")
+
+
+def default_lr(net: nn.Module) -> float:
+    """Learning rate where none is chosen; that of twins is that of the nets they are beside."""
+    return 4e-3 if isinstance(net, SpikingDecoder) else 1e-3
+
+
+def balance(net: nn.Module, x: Tensor | Streamed, y: Tensor, *, even: bool) -> Tensor:
+    """Weight of each class, (n_outputs,).
+
+    Where classes count alike, `even`, their mean over the windows is 1, and a class without windows
+    weighs 1; otherwise all are 1. The net ends in training mode.
+    """
     with torch.inference_mode():
-        n_outputs = net.eval()(x[:1]).shape[1]
+        first = x[:1]
+        n_outputs = net.eval()(first).shape[1]
     net.train()
-    counts = torch.bincount(y, minlength=n_outputs).to(x.dtype)
+    counts = torch.bincount(y, minlength=n_outputs).to(first.dtype)
     weights = len(y) / (n_outputs * counts)
-    return torch.where(counts > 0, weights, 1.0) if balanced else torch.ones_like(counts)
+    return torch.where(counts > 0, weights, 1.0) if even else torch.ones_like(counts)
 
 
 def _check_ranges(**values: int) -> None:

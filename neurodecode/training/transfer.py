@@ -24,7 +24,7 @@ from neurodecode.core.errors import CheckpointError
 from neurodecode.models import FROZEN
 from neurodecode.nn.foundation import FoundationDecoder, Head
 from neurodecode.nn.lora import add_lora, merge_lora
-from neurodecode.training.net import choose_device, fit_net
+from neurodecode.training.net import Lesson, choose_device, fit_net
 from neurodecode.training.pretrained import Pretrained, load_pretrained, refuse_unfit
 from neurodecode.training.schemes import History
 
@@ -42,11 +42,7 @@ IntArray = NDArray[np.int64]
 def fit_transfer(
     net: FoundationDecoder,
     mode: str,
-    x: FloatArray,
-    y: IntArray,
-    x_val: FloatArray,
-    y_val: IntArray,
-    seed: int,
+    lesson: Lesson,
     train: Mapping[str, Any],
     *,
     rank: int = 8,
@@ -61,10 +57,8 @@ def fit_transfer(
     mode
         "probe" and "random" fit the head alone; "lora" the head and adapters, which are merged
         into the backbone at the end; "finetune" everything.
-    x, y, x_val, y_val
-        Windows and classes, as for `fit_net`.
-    seed
-        Of everything random.
+    lesson
+        Windows, which are in memory, and classes.
     train
         Options of `fit_net`; the probe uses ``device`` alone.
     rank, alpha
@@ -76,6 +70,7 @@ def fit_transfer(
         As `fit_net` gives it; and how many numbers were trained.
     """
     device = choose_device(train.get("device", "auto"))
+    x, y, x_val, y_val = (np.asarray(part) for part in lesson[:4])
     probe = fit_probe(net, x, y, x_val, y_val, device, final=mode in FROZEN)
     if mode in FROZEN:
         return probe, sum(p.numel() for p in net.head.parameters())
@@ -83,7 +78,7 @@ def fit_transfer(
     if mode == "lora":
         add_lora(net.backbone, net.backbone.lora_targets, rank=rank, alpha=alpha)
     n_params = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    history = fit_net(net, x, y, x_val, y_val, seed, **options)
+    history = fit_net(net, *lesson, **options)
     if mode == "lora":
         merge_lora(net.backbone)
     return history, n_params

@@ -19,8 +19,9 @@ from neurodecode.evaluation.alarms import (
 )
 from neurodecode.evaluation.detection import Rule, Spans, lay_out, score_spans
 from neurodecode.evaluation.jobs import Job, Task
+from neurodecode.evaluation.sides import Sides, training_labels
 from neurodecode.evaluation.splits import Fold, make_folds
-from neurodecode.evaluation.unit import run_job, training_labels
+from neurodecode.evaluation.unit import run_job
 from neurodecode.results.store import Run, load_rows
 from neurodecode.show.tables import run_document, show_run
 from neurodecode.training.estimator import Decoder, choose_validation
@@ -281,7 +282,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     for fold in folds:
         for model in ("bandpower_lr", "line_length_lr"):
             job = Job(fold=fold, model=model, key=f"{model}-{fold.subject}")
-            run_job(task, job, run, e.x[fold.train], e.x[fold.test])
+            run_job(job, run, Sides(task, e.x[fold.train], e.x[fold.test]))
     keys = [
         f"{model}-{fold.subject}" for model in ("bandpower_lr", "line_length_lr") for fold in folds
     ]

@@ -7,6 +7,7 @@ import pytest
 
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.cleaning import Continuous
+from neurodecode.evaluation.workers import Here, Pool
 from neurodecode.experiment.artifact_windows import artifact_windows
 
 
@@ -19,7 +20,10 @@ def test_what_is_taken_out_and_what_is_left_are_what_was_recorded(
     """
     asked, said = [], []
 
-    def halve(epochs: EpochSet, continuous: Continuous, word: str, *, n_workers: int) -> np.ndarray:
+    class Three(Here):
+        n_workers = 3
+
+    def halve(epochs: EpochSet, continuous: Continuous, word: str, pool: Pool) -> np.ndarray:
         asked.append((word, len(continuous.parts)))
         x = np.full_like(epochs.x, np.nan)
         for part in continuous.parts:
@@ -28,7 +32,7 @@ def test_what_is_taken_out_and_what_is_left_are_what_was_recorded(
 
     monkeypatch.setattr("neurodecode.experiment.artifact_windows.own_windows", halve)
     found = artifact_windows(
-        choices, tiny_epochs, n_workers=3, on_done=lambda *how_far: said.append(how_far[1:])
+        choices, tiny_epochs, pool=Three(), on_done=lambda *how_far: said.append(how_far[1:])
     )
     np.testing.assert_allclose(found, tiny_epochs.x / 2)
     assert asked == [("ica:own", 3), ("ica:own", 1)]

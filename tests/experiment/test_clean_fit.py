@@ -250,7 +250,7 @@ def test_the_key_covers_all_that_a_cleaner_depends_on(
 def test_worker_processes_share_the_recordings_read_only(
     pieces: tuple[EpochSet, Continuous], tmp_path: Path
 ) -> None:
-    """joblib maps large arrays into workers; nothing may be written into them."""
+    """Large arrays are mapped into workers; nothing may be written into them."""
     epochs, source = pieces
     for part in source.parts:
         part.raw._data.flags.writeable = False

@@ -11,7 +11,7 @@ from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.jobs import Task
 from neurodecode.evaluation.runner import run_jobs
 from neurodecode.evaluation.splits import make_folds
-from neurodecode.evaluation.unit import aligned_windows
+from neurodecode.evaluation.sides import aligned_windows
 from neurodecode.experiment.fit import make_plan
 from neurodecode.results.store import Run
 from neurodecode.training import checkpoint

@@ -37,7 +37,7 @@ def elu_conv_mean_in_torch(
 def test_mean_of_elu_and_its_gradients_are_those_of_torch(
     n_taps: int, stride: int, n_times: int, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convolutions._EluConvMean, "CHUNK", chunk)
+    monkeypatch.setattr(convolutions, "CHUNK", chunk)
     torch.manual_seed(0)
     x = torch.randn(9, n_times, dtype=torch.float64)
     weight = torch.randn(4, n_taps, dtype=torch.float64, requires_grad=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from neurodecode.core.errors import ConfigError, FitError, UnknownName
 from neurodecode.core.options import check_options, keywords
-from neurodecode.training.datamodule import Batches
+from neurodecode.training.batches import Batches
 from neurodecode.training.decoder import _Factor
 from neurodecode.training.net import choose_device, fit_net
 

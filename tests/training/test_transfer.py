@@ -10,6 +10,7 @@ from neurodecode.core.errors import ConfigError, FitError, SignalError
 from neurodecode.core.spec import TaskSpec
 from neurodecode.nn.foundation import Backbone, FoundationDecoder
 from neurodecode.training.estimator import Decoder
+from neurodecode.training.net import Lesson
 from neurodecode.training.transfer import fit_probe, fit_transfer
 
 TRAIN = {"epochs": 2, "device": "cpu"}
@@ -62,7 +63,8 @@ def test_a_probe_leaves_the_backbone_alone(mode: str) -> None:
     x, y = data()
     decoder = net()
     before = state(decoder.backbone)
-    history, n_params = fit_transfer(decoder, mode, x[:60], y[:60], x[60:], y[60:], 0, TRAIN)
+    sides = Lesson(x[:60], y[:60], x[60:], y[60:], 0)
+    history, n_params = fit_transfer(decoder, mode, sides, TRAIN)
     assert same(before, state(decoder.backbone))
     assert n_params == 2 * 16 + 2
     with torch.inference_mode():
@@ -96,7 +98,7 @@ def test_adapters_are_merged_and_small() -> None:
     decoder = net()
     names, before = set(decoder.state_dict()), state(decoder.backbone)
     _, n_params = fit_transfer(
-        decoder, "lora", x[:60], y[:60], x[60:], y[60:], 0, TRAIN, rank=2, alpha=4.0
+        decoder, "lora", Lesson(x[:60], y[:60], x[60:], y[60:], 0), TRAIN, rank=2, alpha=4.0
     )
     assert set(decoder.state_dict()) == names
     after = state(decoder.backbone)
@@ -111,7 +113,8 @@ def test_fine_tuning_moves_everything() -> None:
     x, y = data()
     decoder = net()
     before = state(decoder.backbone)
-    _, n_params = fit_transfer(decoder, "finetune", x[:60], y[:60], x[60:], y[60:], 0, TRAIN)
+    sides = Lesson(x[:60], y[:60], x[60:], y[60:], 0)
+    _, n_params = fit_transfer(decoder, "finetune", sides, TRAIN)
     after = state(decoder.backbone)
     assert all(not torch.equal(before[k], after[k]) for k in before)
     assert n_params == sum(p.numel() for p in decoder.parameters())

@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from neurodecode.core.errors import SignalError
-from neurodecode.nn.spiking.compiled import library
+from neurodecode.nn.compiled import MEMBRANE, address
 from neurodecode.nn.spiking.surrogates import Surrogate, spike
 
 Reset = Literal["soft", "hard", "none"]
@@ -118,8 +118,7 @@ def membrane(
     if x.dtype in (torch.bfloat16, torch.float16):  # too coarse to add up hundreds of steps
         x, v0 = x.float(), None if v0 is None else v0.float()
     how = (decay, threshold, reset, surrogate, detach_reset, v_reset)
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if _path == "loop" or traced or len(x) == 0:
+    if _path == "loop" or torch.compiler.is_compiling() or len(x) == 0:
         start = x.new_zeros(x.shape[1:]) if v0 is None else v0
         spikes, last, before = membrane_loop(x, start, *how)
     else:
@@ -207,7 +206,7 @@ class _Fused(torch.autograd.Function):
 def is_compiled(*tensors: Tensor) -> bool:
     """Whether the compiled path takes these, and may."""
     plain = all(t.device.type == "cpu" and t.dtype == torch.float32 for t in tensors)
-    return plain and _path in ("auto", "compiled") and library() is not None
+    return plain and _path in ("auto", "compiled") and MEMBRANE.library is not None
 
 
 def _forward_torch(
@@ -417,7 +416,7 @@ def _forward_compiled(
     d, th = (p.expand(period).contiguous() for p in (decay, threshold))
     spikes, last = torch.empty_like(x), torch.empty_like(x[0])
     h = torch.empty_like(x) if keep else None
-    call(
+    MEMBRANE.call(
         "membrane_forward",
         *_sizes(x, period, reset, v_reset),
         *map(address, (x, v0, d, th, h, spikes, last)),
@@ -452,7 +451,7 @@ def _backward_compiled(
     gv0 = None if v0 is None else torch.empty_like(v0)
     gdecay = torch.empty_like(x[0]) if learn_decay else None
     gthreshold = torch.empty_like(x[0]) if learn_threshold else None
-    call(
+    MEMBRANE.call(
         "membrane_backward",
         *_sizes(x, period, reset, v_reset),
         int(detach_reset),
@@ -472,16 +471,3 @@ def _backward_compiled(
 def _sizes(x: Tensor, period: int, reset: Reset, v_reset: float) -> tuple[Any, ...]:
     n = (len(x), x[0].numel(), period)
     return (*map(ctypes.c_long, n), RESETS.index(reset), ctypes.c_float(v_reset))
-
-
-def address(tensor: Tensor | None) -> ctypes.c_void_p:
-    """Where a contiguous tensor lies; NULL for None."""
-    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
-
-
-def call(function: str, *arguments: Any) -> None:
-    """Call a function of the compiled library that says 0 if it went well."""
-    found = library()
-    assert found is not None
-    if getattr(found, function)(*arguments):
-        raise MemoryError("The compiled kernel found no memory for a block of neurons.")

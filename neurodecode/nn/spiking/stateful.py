@@ -1,8 +1,9 @@
 """Modules that remember, with the memory in the caller's hands."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 State = Any
@@ -64,3 +65,37 @@ def detached(state: State) -> State:
     if isinstance(state, Iterable):
         return tuple(detached(part) for part in state)
     return state
+
+
+def looped(
+    run: Callable[[Tensor, State], tuple[Tensor, State]], x: Tensor, state: State
+) -> tuple[Tensor, State]:
+    """What ``run(x, state)`` gives, as a graph with a loop: an unrolled one has nodes for each step.
+
+    Parameters
+    ----------
+    run
+        Of a module that remembers tensors.
+    x
+        (n_steps, batch, ..., n_features), two steps or more.
+    state
+        What came before.
+    """
+    # torch has no public name for it yet, and ONNX export knows it by this one.
+    from torch._higher_order_ops import scan
+
+    first, state = run(x[:1], state)  # the memory's shape is known after a step
+
+    def step(state: State, now: Tensor) -> tuple[State, Tensor]:
+        out, state = run(now.unsqueeze(0), state)
+        return copied(state), out.squeeze(0).clone()
+
+    last, rest = scan(step, copied(state), x[1:])
+    return torch.cat([first, rest]), last
+
+
+def copied(state: State) -> State:
+    """The same state in memory of its own."""
+    if isinstance(state, Tensor):
+        return state.clone()
+    return tuple(copied(part) for part in state)

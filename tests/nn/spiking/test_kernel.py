@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from neurodecode.core.errors import SignalError
+from neurodecode.nn.compiled import MEMBRANE
 from neurodecode.nn.spiking import SURROGATES
-from neurodecode.nn.spiking.compiled import why_not
 from neurodecode.nn.spiking.kernel import RESETS, Path, Reset, membrane, using
 from neurodecode.nn.spiking.surrogates import surrogate
 
@@ -17,8 +17,8 @@ FUSED: Sequence[Path] = ("torch", "compiled")
 
 
 def need(path: Path) -> None:
-    if path == "compiled" and why_not():
-        pytest.skip(f"no compiled kernel: {why_not()}")
+    if path == "compiled" and MEMBRANE.why_not():
+        pytest.skip(f"no compiled kernel: {MEMBRANE.why_not()}")
 
 
 def run(

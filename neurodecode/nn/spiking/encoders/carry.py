@@ -14,6 +14,7 @@ import math
 import torch
 from torch import Tensor
 
+from neurodecode.nn.compiled import MEMBRANE, address
 from neurodecode.nn.spiking import kernel
 
 
@@ -43,8 +44,8 @@ def carry(
     """
     x, rest = x.detach().contiguous(), None if rest is None else rest.contiguous()
     same = rest is None or (rest.dtype == x.dtype and rest.shape == x.shape[1:])
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if same and len(x) and not traced and kernel.is_compiled(x, theta):
+    graph = torch.compiler.is_compiling()
+    if same and len(x) and not graph and kernel.is_compiled(x, theta):
         return _carry_compiled(x, rest, theta.contiguous(), limit)
     counts = torch.empty_like(x)
     left = torch.zeros(x.shape[1:], dtype=x.dtype, device=x.device)
@@ -63,11 +64,11 @@ def _carry_compiled(
     x: Tensor, rest: Tensor | None, theta: Tensor, limit: float
 ) -> tuple[Tensor, Tensor]:
     counts, left = torch.empty_like(x), torch.empty_like(x[0])
-    kernel.call(
+    MEMBRANE.call(
         "carry_forward",
         *map(ctypes.c_long, (len(x), x[0].numel(), theta.numel())),
         ctypes.c_float(limit),
-        *map(kernel.address, (x, rest, theta, counts, left)),
+        *map(address, (x, rest, theta, counts, left)),
         torch.get_num_threads(),
     )
     return counts, left

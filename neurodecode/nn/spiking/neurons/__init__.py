@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from neurodecode.core.errors import UnknownName
 from neurodecode.core.options import check_options, keywords
 from neurodecode.core.registry import Registry
-from neurodecode.nn.spiking.stateful import State, Stateful
+from neurodecode.nn.spiking.stateful import State, Stateful, looped
 
 Form = Literal["spiking", "relu", "qcfs"]
 
@@ -42,6 +42,8 @@ class Neuron(Stateful):
     ----------
     is_spiking
         Whether a fitted population gives spikes, or small counts of them, in the form "spiking".
+    waits
+        Whether a step needs the one before, so that a graph has to loop over them.
     counts_samples
         Whether its steps are samples or hops of the signal, however the net lays a window on steps.
     form
@@ -54,6 +56,7 @@ class Neuron(Stateful):
     """
 
     is_spiking: ClassVar[bool] = True
+    waits: ClassVar[bool] = True
 
     def __init__(self, n_features: int, *, dt: float) -> None:
         super().__init__()
@@ -78,7 +81,8 @@ class Neuron(Stateful):
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Spikes (n_steps, batch, ..., n_features), and what it remembers."""
         if self.form == "spiking":
-            return self.run(x, state)
+            loops = self.waits and len(x) > 1 and torch.compiler.is_exporting()
+            return looped(self.run, x, state) if loops else self.run(x, state)
         if self.form == "relu":
             return x.relu(), state
         height = self.height()

@@ -18,7 +18,7 @@ everything; and where nothing is positive the extremum is 1. One of the codes le
 the threshold out of the extremum, which the formula does not.
 """
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +84,7 @@ class Hoyer(Neuron):
         For a threshold that is not positive, or another extremum.
     """
 
+    waits: ClassVar[bool] = False
     extremum: Tensor
 
     def __init__(

@@ -14,6 +14,8 @@ for each feature, so that windows may be of any length and may come in pieces. W
 idea; the text was not at hand.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -36,6 +38,8 @@ class ParallelLIF(LIF):
     n_features, dt, tau, learn_tau, threshold, learn_threshold, surrogate, sharpness, weigh
         As for `LIF`.
     """
+
+    waits: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -65,7 +69,8 @@ class ParallelLIF(LIF):
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """All steps: compiled where that is possible, which is faster still, otherwise chunks."""
-        if is_compiled(x, self.decay(), self.threshold()):
+        graph = torch.compiler.is_compiling()
+        if not graph and is_compiled(x, self.decay(), self.threshold()):
             return super().run(x, state)
         return self.run_chunks(x, state)
 

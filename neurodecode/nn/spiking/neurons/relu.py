@@ -13,6 +13,7 @@ class Relu(Neuron):
     """Rectified linear unit: what stands in a conventional twin where a neuron would spike."""
 
     is_spiking: ClassVar[bool] = False
+    waits: ClassVar[bool] = False
 
     def __init__(self, n_features: int, *, dt: float) -> None:
         super().__init__(n_features, dt=dt)
