@@ -496,20 +496,24 @@ def exit_(
 @app.command()
 def export(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write, such as net.nir.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .onnx, .pt2, .nir.")],
     fold: Annotated[str | None, typer.Option(help="Its name or key; by default the first.")] = None,
-    model: Annotated[str | None, typer.Option(help="Decoder; by default spiking_eegnet.")] = None,
+    model: Annotated[str | None, typer.Option(help="Decoder; by default the first net.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a file that exists.")] = False,
     runs: RunsDir = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Write a fitted spiking decoder as NIR, for neuromorphic simulators and hardware."""
+    """Write a fitted net for other programs: ONNX, torch.export, or NIR for spiking ones."""
     from neurodecode.experiment.export import export_run
     from neurodecode.show.export import show_export
+    from neurodecode.show.progress import Progress
     from neurodecode.show.tables import find_runs
 
     (run,) = find_runs(runs, [name])
-    document = export_run(run, out, fold=fold, model=model, overwrite=overwrite)
+    with Progress() as progress:
+        document = export_run(
+            run, out, fold=fold, model=model, overwrite=overwrite, report=progress.read
+        )
     show_export(document, as_json=as_json)
 
 

@@ -81,7 +81,8 @@ def _rest_of_unit(
 
 
 def _called(task: Task, unit: Sequence[Job], *_: object) -> str:
-    return f"Fold {unit[0].fold.name}"
+    first, *more = dict.fromkeys(job.fold.name for job in unit)
+    return f"Fold {first}" + (f" with {len(more)} more" if more else "")
 
 
 def _tasks(task: Task, words: Iterable[str], pool: Pool) -> dict[str, Task]:

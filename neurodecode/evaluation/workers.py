@@ -141,6 +141,7 @@ def open_pool(n_workers: int, folder: Path, *, scheduler: str | None = None) -> 
             cluster = stack.enter_context(_cluster(n_workers, scratch_folder))
             n_threads = max(1, (os.cpu_count() or 1) // n_workers)
             client = stack.enter_context(_client(cluster))
+            stack.callback(_end, cluster)
             yield Workers(client, scratch_folder, n_workers=n_workers, n_threads=n_threads)
         else:
             client = stack.enter_context(_client(scheduler))
@@ -333,14 +334,16 @@ def _cluster(n_workers: int, folder: Path) -> Iterator["SpecCluster"]:
         cluster = SpecCluster(workers, scheduler={"cls": Scheduler, "options": scheduler})
         try:
             yield cluster
-        except BaseException:
-            for nanny in cluster.workers.values():  # what they compute is not waited for
-                nanny.close_gracefully()
-                if nanny.pid:
-                    os.kill(nanny.pid, signal.SIGKILL)
-            raise
         finally:
             cluster.close()
+
+
+def _end(cluster: "SpecCluster") -> None:
+    """End the processes of a cluster; what they compute is not waited for."""
+    for nanny in cluster.workers.values():
+        nanny.close_gracefully()  # it is not replaced
+        if nanny.pid:
+            os.kill(nanny.pid, signal.SIGKILL)
 
 
 def dask_setup(worker: Any) -> None:
@@ -398,15 +401,16 @@ def _silence() -> Iterator[None]:
     """Of Dask, which tells of workers that come and go; we say what matters."""
     import distributed
 
-    handlers = logging.getLogger(distributed.__name__).handlers  # its parts have the same
-    levels = [handler.level for handler in handlers]
-    for handler in handlers:
-        handler.setLevel(logging.CRITICAL + 1)
+    known = logging.root.manager.loggerDict
+    own = [logging.getLogger(name) for name in known if name.startswith(distributed.__name__)]
+    levels = [logger.level for logger in own]
+    for logger in own:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for handler, level in zip(handlers, levels, strict=True):
-            handler.setLevel(level)
+        for logger, level in zip(own, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

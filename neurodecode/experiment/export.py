@@ -1,25 +1,20 @@
-"""A fitted decoder of a run as a NIR file, compared with the net before it is there."""
+"""A fitted decoder of a run as a file for other programs, compared with it before it is there."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from neurodecode.core.errors import ConfigError, StoreError, UnknownName
-from neurodecode.experiment.outputs import check_outputs, staged
-from neurodecode.export import nir as files
-from neurodecode.export import parity
-from neurodecode.nn.spiking.decoder import SpikingDecoder
-from neurodecode.nn.spiking.neurons import neurons_of
+from neurodecode.experiment.data import Report
+from neurodecode.experiment.export_nir import EXPORTABLE, write_nir
+from neurodecode.experiment.graphs import FORMATS, write_graph
+from neurodecode.experiment.outputs import check_outputs
+from neurodecode.experiment.source import Source
+from neurodecode.export import nir
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
-from neurodecode.training import checkpoint
-from neurodecode.training.estimator import Decoder
 
-EXPORTABLE = "spiking_eegnet"
-N_WINDOWS = 8
-FEW = 1e-4  # part of all steps at which rounding may make a spike of none; a bug makes far more
+NIR = ".nir"
 
 Document = dict[str, Any]
 
@@ -31,90 +26,94 @@ def export_run(
     fold: str | None = None,
     model: str | None = None,
     overwrite: bool = False,
+    report: Report = lambda words, done, total: None,
 ) -> Document:
-    """Write the decoder of one fold of a run as NIR.
+    """Write the decoder of one fold of a run, in the format that the file's suffix names.
 
-    The file is read back and compared with the net on random windows; it appears after that, or
-    not at all.
+    The file is read back and compared with the decoder: graphs (.onnx, .pt2) on windows that the
+    run was tested on, NIR on noise. It appears after that, or not at all.
 
     Parameters
     ----------
     run
         With finished folds.
     out
-        The file.
+        The file: .onnx, .pt2 or .nir.
     fold
-        Its name, or the beginning of its key; by default the first that is finished.
+        Its name, or the beginning of its key; by default the first that is finished. "everybody"
+        is the decoder for live use, where the run has one.
     model
-        Name of the decoder; by default "spiking_eegnet".
+        Name of the decoder; by default the first net, or for NIR "spiking_eegnet".
     overwrite
         Whether to replace a file.
+    report
+        Called while recordings are read.
 
     Returns
     -------
     dict
-        What was exported, the graph's sizes, and how far net and graph are from each other.
+        What was exported, and how far file and decoder are from each other.
 
     Raises
     ------
     ConfigError
-        If NIR cannot express the decoder, or nir is not installed.
+        If there is no such format, or the decoder cannot be written in it.
     StoreError
-        If no fold is finished, or the file cannot be written.
+        If no fold is finished, recordings are not there, or the file cannot be written.
     """
-    files.library()
-    row = choose_row(run, fold, model)
-    if not row.n_params:
-        raise ConfigError(f"{row.model} is not a net, and NIR describes nets. Name {EXPORTABLE}.")
+    if out.suffix not in (*FORMATS, NIR):
+        named = f"ends in '{out.suffix}'" if out.suffix else "has no suffix"
+        raise ConfigError(
+            f"OUT {out} {named}, which is no format. Name it .onnx (ONNX), .pt2 (torch.export) or "
+            f".nir (spiking decoders)."
+        )
+    if out.suffix == NIR:
+        nir.library()
+    row = choose_row(run, fold, model, spiking=out.suffix == NIR)
     check_outputs({"OUT": out}, inputs=[], overwrite=overwrite)
-    decoder = checkpoint.load(run.checkpoint_file(row.key))
-    net = decoder.model_
-    graph = files.to_graph(
-        net, mean=decoder.mean_, scale=decoder.scale_, facts=_facts(run, row, decoder)
-    )
-    assert isinstance(net, SpikingDecoder), "the others were refused"
-    x = parity.random_windows(N_WINDOWS, row.n_times, decoder.mean_, decoder.scale_)
-    with staged([out]) as stand_in:
-        files.write(graph, stand_in[out])
-        graph = files.read(stand_in[out])
-        found = parity.compare(net, graph, x, decoder.mean_, decoder.scale_)
-        if found.differing > FEW * found.n_steps or found.max_logit_difference > 1e-2:
-            raise ConfigError(
-                f"{row.model} was not exported: the graph and the net differ in {found.differing} "
-                f"of {found.n_spikes} spikes, and logits by {found.max_logit_difference:.2g}. This "
-                f"is a mistake of ours; please report it with {run.path / 'config.toml'}."
-            )
-    return {
-        "file": str(out),
-        "run": run.id,
-        **{name: getattr(row, name) for name in ("model", "fold", "key", "align", "clean", "seed")},
-        "input": graph.metadata["input"],
-        "dt_ms": float(graph.metadata["dt"]) * 1e3,
-        "nodes": len(graph.nodes),
-        "edges": len(graph.edges),
-        "populations": {files.node_name(name): n.n_features for name, n in neurons_of(net)},
-        "weights": files.count_weights(graph),
-        "parity": {"windows_from": "noise", **asdict(found)},
-    }
+    about = ("model", "fold", "key", "align", "clean", "seed")
+    if out.suffix == NIR:
+        made = write_nir(run, row, out)
+    else:
+        made = write_graph(run, row, out, Source(run, report))
+    return {"file": str(out), "run": run.id, **{n: getattr(row, n) for n in about}, **made}
 
 
-def choose_row(run: Run, fold: str | None, model: str | None) -> ResultRow:
-    """The first finished fold of that name, and of that decoder."""
-    if run.meta().get("paradigm") == "denoise":
-        raise ConfigError(f"{run.id} trained denoisers; NIR export takes decoders only.")
-    rows = run.rows()
+def choose_row(run: Run, fold: str | None, model: str | None, *, spiking: bool) -> ResultRow:
+    """The first finished fold of that name, and of that decoder, which is a net."""
+    meta = run.meta()
+    if meta.get("paradigm") == "denoise":
+        raise ConfigError(f"{run.id} trained denoisers; export takes decoders only.")
+    rows = [*run.rows(), *run.rows(meta.get("live", []))]
     if not rows:
         raise StoreError(f"No fold of {run.path} is finished. Give the command of the run again.")
     models = list(dict.fromkeys(row.model for row in rows))
-    if model is None and EXPORTABLE not in models:
+    if model is None:
+        model = _first(run, rows, models, spiking=spiking)
+    rows = [row for row in rows if row.model == model]
+    if not rows:
+        raise UnknownName(f"decoder of {run.id}", model, models)
+    if not rows[0].n_params:
+        raise ConfigError(
+            f"{model} is not a net, and export writes nets only. Name one with --model."
+        )
+    return _of_fold(run, rows, fold)
+
+
+def _first(run: Run, rows: Sequence[ResultRow], models: Sequence[str], *, spiking: bool) -> str:
+    """The decoder that is meant where none is named."""
+    if spiking and EXPORTABLE not in models:
         raise ConfigError(
             f"No decoder of {run.id} ({', '.join(models)}) can be expressed in NIR. Fit "
             f"{EXPORTABLE} with stride=1, time='stream' and neuron_options={{reset='hard'}}."
         )
-    rows = [row for row in rows if row.model == (model or EXPORTABLE)]
-    if not rows:
-        raise UnknownName(f"decoder of {run.id}", str(model), models)
-    return _of_fold(run, rows, fold)
+    nets = [EXPORTABLE] if spiking else [row.model for row in rows if row.n_params]
+    if not nets:
+        raise ConfigError(
+            f"No decoder of {run.id} ({', '.join(models)}) is a net, and export writes nets only. "
+            f"Fit one, such as dbconformer."
+        )
+    return nets[0]
 
 
 def _of_fold(run: Run, rows: Sequence[ResultRow], fold: str | None) -> ResultRow:
@@ -124,21 +123,3 @@ def _of_fold(run: Run, rows: Sequence[ResultRow], fold: str | None) -> ResultRow
     if not found:
         raise UnknownName(f"fold of {run.id}", fold, {row.fold for row in rows})
     return found[0]
-
-
-def _facts(run: Run, row: ResultRow, decoder: Decoder) -> dict[str, str | float]:
-    """What whoever reads the file has to know."""
-    spec = decoder.spec_
-    aligned = "" if row.align == "none" else f", aligned by {row.align}"
-    return {
-        "made_by": f"neurodecode {version('neurodecode-eeg')}",
-        "model": row.model,
-        "fold": row.fold,
-        "input": f"preprocessed windows in microvolts{aligned}, one sample a step",
-        "output": "logits, complete at the last step of a window; begin anew with each window",
-        "currents": "held over a step; see neurodecode.export.reference",
-        "ch_names": ",".join(spec.ch_names),
-        "classes": ",".join(run.meta()["classes"]),
-        "sfreq": spec.sfreq,
-        "n_times": float(spec.n_times),
-    }

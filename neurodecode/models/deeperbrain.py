@@ -204,7 +204,7 @@ class DeeperBrainBackbone(Backbone):
         )
 
     def _tell(self, positions: Tensor, there: Tensor) -> None:
-        if self._told:
+        if self._told or torch.compiler.is_exporting():
             return
         unknown = (~positions.isfinite().all(dim=-1) & there).any(dim=0)
         if bool(unknown.any()):

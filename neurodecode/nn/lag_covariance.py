@@ -52,13 +52,13 @@ def tap_moments(x: Tensor, n_taps: int) -> tuple[Tensor, Tensor]:
 
 def _lag_sums(x: Tensor, n_lags: int) -> Tensor:
     """Sums of x(t) x(t + lag) over all signals and times, (n_lags,), float64."""
-    n_times = x.shape[2]
+    x, n_times = x.double(), x.shape[2]
     # The zeros at the end of a channel keep its last block from meeting the next channel's first.
     padded = functional.pad(x, (0, -n_times % n_lags + n_lags))
     blocks = padded.unflatten(2, (-1, n_lags)).flatten(1, 2)  # (n_windows, n_blocks, n_lags)
     same = blocks.mT @ blocks
     following = blocks[:, :-1].mT @ blocks[:, 1:]
-    products = torch.cat([same, following], dim=2).sum(dim=0, dtype=torch.float64)
+    products = torch.cat([same, following], dim=2).sum(dim=0)
     return _along_diagonals(products, n_lags).sum(dim=0)
 
 

@@ -13,13 +13,36 @@ def show_export(document: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(document, indent=1) + "\n")
         return
+    line = _nir(document) if "nodes" in document else _graph(document)
+    about = f"{document['file']}: {document['model']}, {document['fold']}"
+    console(at_least=1000).print(f"{about}, {line}", markup=False)
+
+
+def _nir(document: Mapping[str, Any]) -> str:
     parity, sizes = document["parity"], document["populations"].values()
-    console(at_least=1000).print(
-        f"{document['file']}: {document['model']}, {document['fold']}, {document['nodes']} nodes, "
+    return (
+        f"{document['nodes']} nodes, "
         f"{document['edges']} edges, {len(sizes)} populations ({' + '.join(map(str, sizes))} "
         f"neurons), {document['weights']:,} weights; on {parity['n_windows']} windows of noise "
         f"{parity['differing']} of {parity['n_spikes']:,} spikes differ "
         f"({parity['differing_single']} in single precision), logits by up to "
-        f"{parity['max_logit_difference']:.1g}. Input: {document['input']}.",
-        markup=False,
+        f"{parity['max_logit_difference']:.1g}. Input: {document['input']}."
+    )
+
+
+def _graph(document: Mapping[str, Any]) -> str:
+    parity, given = document["parity"], document["input"]
+    shape = ", ".join(map(str, given["shape"]))
+    beyond = ""
+    if parity["spikes"]:
+        beyond = f" ({parity['n_beyond']} windows beyond it, where a spike came or did not)"
+    return (
+        f"{document['format']}, {document['bytes'] / 1e6:.2g} MB; on {parity['n_windows']} "
+        f"{parity['windows_from']}, {' and '.join(map(str, parity['batch_sizes']))} at a time, "
+        f"logits differ by up to {parity['max_logit_difference']:.1g} of "
+        f"{parity['largest_logit']:.3g} (allowed: {parity['tolerance']:.1g}{beyond}), "
+        f"probabilities by {parity['max_probability_difference']:.1g}. "
+        f"Input: {given['name']} ({shape}), {given['unit']}, {given['before']}. "
+        f"Outputs: {', '.join(out['name'] for out in document['outputs'])} of "
+        f"{', '.join(document['classes'])}."
     )

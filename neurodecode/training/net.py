@@ -16,9 +16,10 @@ from neurodecode.core.errors import ConfigError
 from neurodecode.core.seeding import derive_seed
 from neurodecode.epochs.view import View
 from neurodecode.nn.spiking.decoder import SpikingDecoder
+from neurodecode.nn.spiking.neurons import is_spiking
 from neurodecode.training.augment import choose_augmentations
 from neurodecode.training.batches import Batches, Streamed
-from neurodecode.training.objective import Loss, Objective, Teacher, is_spiking
+from neurodecode.training.objective import Loss, Objective, Teacher
 from neurodecode.training.penalties import choose_penalties
 from neurodecode.training.schemes import History, choose_scheme
 

@@ -8,16 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from neurodecode.nn.spiking.decoder import SpikingDecoder
-from neurodecode.nn.spiking.neurons import neurons_of
+from neurodecode.nn.spiking.neurons import is_spiking
 from neurodecode.nn.spiking.watch import watch
 from neurodecode.training.penalties import Penalty
 
 Loss = Literal["mean", "tet"]
-
-
-def is_spiking(net: nn.Module) -> bool:
-    """Whether a net spikes in the form that it has: its twin does not, and has no penalties."""
-    return any(neuron.is_spiking and neuron.form == "spiking" for _, neuron in neurons_of(net))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ import pytest
 from neurodecode.epochs.epochset import EpochSet
 from neurodecode.evaluation.jobs import Task
 from neurodecode.evaluation.runner import run_jobs
-from neurodecode.evaluation.splits import make_folds
 from neurodecode.evaluation.sides import aligned_windows
+from neurodecode.evaluation.splits import make_folds
 from neurodecode.experiment.fit import make_plan
 from neurodecode.results.store import Run
 from neurodecode.training import checkpoint

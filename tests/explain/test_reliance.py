@@ -7,8 +7,8 @@ from mixed_sources import fitted
 
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation.splits import Fold
 from neurodecode.evaluation.sides import aligned_windows, whitened_by
+from neurodecode.evaluation.splits import Fold
 from neurodecode.explain.reliance import channel_parts, components, parts, reliance
 from neurodecode.explain.swapped import derangement
 from neurodecode.explain.windows import Axes, Windows

@@ -129,6 +129,11 @@ def neurons_of(net: nn.Module) -> list[tuple[str, Neuron]]:
     return [(name, part) for name, part in net.named_modules() if isinstance(part, Neuron)]
 
 
+def is_spiking(net: nn.Module) -> bool:
+    """Whether a net spikes in the form that it has; its twin does not."""
+    return any(neuron.is_spiking and neuron.form == "spiking" for _, neuron in neurons_of(net))
+
+
 def set_form(net: nn.Module, form: Form, *, levels: int = 4) -> None:
     """Put every population of a net into a form."""
     for _, neuron in neurons_of(net):
