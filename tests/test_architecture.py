@@ -12,7 +12,7 @@ import neurodecode
 PACKAGE = Path(neurodecode.__file__).parent
 ROOMS = (  # a room may import the rooms before it, and no other
     "core", "signal", "recordings", "preprocess", "epochs", "alignment", "nn",
-    "models", "artifacts", "online", "results", "training", "evaluation", "explain", "export",
+    "models", "artifacts", "export", "online", "results", "training", "evaluation", "explain",
     "experiment", "show", "cli",
 )  # fmt: skip
 HOMES = {  # a heavy library is imported in its own rooms, and nowhere else

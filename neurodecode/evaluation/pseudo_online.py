@@ -9,6 +9,7 @@ of its recordings to the next. What happens when is compared with the decisions 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from neurodecode.online.decision import Decision, Status
 from neurodecode.online.engine import Engine
 from neurodecode.online.pipeline import LivePipeline
 from neurodecode.online.policy import Policy
+from neurodecode.online.runtime import Runtime
 from neurodecode.online.score import scorer_of
 from neurodecode.preprocess.filter import continuous_spans
 from neurodecode.training.estimator import Decoder
@@ -70,6 +72,8 @@ def live_pipeline(
     preprocess: Mapping[str, Any],
     epochs: Mapping[str, Any],
     rule: StopRule | None = None,
+    runtime: Runtime = "torch",
+    kept: Path | None = None,
 ) -> LivePipeline:
     """A fitted decoder with its causal steps.
 
@@ -88,6 +92,8 @@ def live_pipeline(
         Options of ``[preprocess]`` and ``[epochs]``, as its windows were made with.
     rule
         When it may answer before a window is over.
+    runtime, kept
+        What asks a net, see `neurodecode.online.runtime`.
     """
     known = extra.get("reference")
     spec, window = decoder.spec_, epochs.get("window")
@@ -97,7 +103,7 @@ def live_pipeline(
         sfreq=spec.sfreq,
         n_times=spec.n_times,
         offset=float(window[0]) if window else 0.0,
-        scorer=scorer_of(decoder, rule),
+        scorer=scorer_of(decoder, rule, runtime=runtime, kept=kept),
         notch=preprocess.get("notch"),
         band=preprocess.get("band"),
         reference=preprocess.get("reference", "none"),

@@ -21,6 +21,7 @@ from neurodecode.online import lsl
 from neurodecode.online.engine import Engine
 from neurodecode.online.loop import LoopOptions
 from neurodecode.online.pipeline import LivePipeline
+from neurodecode.online.score import Net
 from neurodecode.online.serve import serve, write_line
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
@@ -146,6 +147,8 @@ def go_live(
         If there is no signal, or none that the decoder can take.
     """
     _tell("decoder", f"{live.run.id}: {live.describe()}.")
+    if isinstance(live.pipeline.scorer, Net):
+        _tell("runtime", live.pipeline.scorer.chosen.words)
 
     def make(facts: lsl.StreamFacts) -> Engine:
         if live.knows(facts):
@@ -226,6 +229,7 @@ def open_live(
             f"{row.model} of fold {row.fold} knows {len(decoder.classes_)} of the run's "
             f"{len(classes)} classes. Choose another fold."
         )
+    online = _online(choices, sets)
     pipeline = live_pipeline(
         decoder,
         extra,
@@ -234,8 +238,9 @@ def open_live(
         preprocess=choices["preprocess"],
         epochs=choices["epochs"],
         rule=None if exit_rule is None else _exit_rule(run, row, exit_rule),
+        runtime=online.get("runtime", "auto"),
+        kept=path.with_suffix(".onnx"),  # beside the checkpoint
     )
-    online = _online(choices, sets)
     policy_of(online, classes, duration=pipeline.n_times / pipeline.sfreq)  # refuses what cannot be
     return LiveRun(
         run=run,

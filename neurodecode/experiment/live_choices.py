@@ -12,6 +12,7 @@ from neurodecode.evaluation.metrics import LIVE_METRICS
 from neurodecode.evaluation.splits import PSEUDO_ONLINE
 from neurodecode.online.evidence import ACCUMULATORS
 from neurodecode.online.policy import Policy
+from neurodecode.online.runtime import Runtime
 
 Tree = dict[str, Any]
 
@@ -24,6 +25,7 @@ def choose_online(
     threshold: float = 0.7,
     refractory: float = 2.0,
     rest: str | None = None,
+    runtime: Runtime = "auto",
 ) -> None:
     """The options of ``[online]``.
 
@@ -41,6 +43,9 @@ def choose_online(
         Least time between two commands, s.
     rest
         Class that stands for wanting nothing, which is never commanded.
+    runtime
+        What asks a net live: "torch", "onnx" for onnxruntime, or "auto" for the faster one where
+        both say the same.
     """
 
 

@@ -1,5 +1,6 @@
 """Fitted decoders as the live loop asks them: one window, or one hop of a stream, at a time."""
 
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from neurodecode.core.spec import TaskSpec
 from neurodecode.core.stopping import StopRule, softmax
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.online.early_exit import EarlyExit
-from neurodecode.online.frozen import frozen
+from neurodecode.online.runtime import Runtime, choose_runtime
 
 Proba = NDArray[np.float64]
 
@@ -74,7 +75,15 @@ class NormalizedNet:
 
 
 class Net(NormalizedNet):
-    """A net that sees each window, of `n_times` samples, anew."""
+    """A net that sees each window, of `n_times` samples, anew.
+
+    Parameters
+    ----------
+    net, mean, scale, n_times
+        Fitted.
+    runtime, kept
+        Whether torch asks it or onnxruntime; see `choose_runtime`.
+    """
 
     hop = 1
 
@@ -84,15 +93,23 @@ class Net(NormalizedNet):
         mean: NDArray[np.float32],
         scale: NDArray[np.float32],
         n_times: int,
+        *,
+        runtime: Runtime = "torch",
+        kept: Path | None = None,
     ) -> None:
         super().__init__(net, mean, scale)
-        self.ask = frozen(net, (1, len(mean), n_times))
+        self.chosen = choose_runtime(
+            net, mean, scale, self._by_torch, n_times=n_times, runtime=runtime, kept=kept
+        )
 
     def window(self, x: NDArray[np.float32]) -> tuple[Proba, Any]:
         """Probabilities of a window, (n_outputs,)."""
+        return np.asarray(softmax(self.chosen.ask(x)), dtype=np.float64), None
+
+    def _by_torch(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         with torch.inference_mode():
-            logits = self.ask(self.normalized(x))[0].double().cpu().numpy()
-        return np.asarray(softmax(logits), dtype=np.float64), None
+            logits: NDArray[np.float64] = self.net(self.normalized(x))[0].double().cpu().numpy()
+        return logits
 
 
 class Heard(NamedTuple):
@@ -187,7 +204,13 @@ def goes_on(net: SpikingDecoder) -> bool:
     return net.time.mode == "stream" and all(parts)
 
 
-def scorer_of(decoder: Fitted, rule: StopRule | None = None) -> Scorer:
+def scorer_of(
+    decoder: Fitted,
+    rule: StopRule | None = None,
+    *,
+    runtime: Runtime = "torch",
+    kept: Path | None = None,
+) -> Scorer:
     """How to ask a fitted decoder, by what it is.
 
     The part of it that is a net is asked directly: checks of shape and values, which the loop has
@@ -199,11 +222,13 @@ def scorer_of(decoder: Fitted, rule: StopRule | None = None) -> Scorer:
         Fitted.
     rule
         When it may answer before a window is over, for windows that begin at cues.
+    runtime, kept
+        For nets that see each window anew, see `choose_runtime`; torch asks the others.
 
     Raises
     ------
     ConfigError
-        If a rule is given for a decoder that takes no parts.
+        If a rule is given for a decoder that takes no parts, or "onnx" cannot be had.
     """
     if rule is not None:
         if not isinstance(decoder.model_, SpikingDecoder):
@@ -213,4 +238,11 @@ def scorer_of(decoder: Fitted, rule: StopRule | None = None) -> Scorer:
         return Classical(decoder.model_)
     if isinstance(decoder.model_, SpikingDecoder) and goes_on(decoder.model_):
         return Stream(decoder.model_, decoder.mean_, decoder.scale_)
-    return Net(decoder.model_, decoder.mean_, decoder.scale_, decoder.spec_.n_times)
+    return Net(
+        decoder.model_,
+        decoder.mean_,
+        decoder.scale_,
+        decoder.spec_.n_times,
+        runtime=runtime,
+        kept=kept,
+    )
