@@ -920,12 +920,13 @@ def _pretrain(choices: dict[str, Any], runs: Path, *, dry_run: bool, as_json: bo
 def _shown_again(command: Any, runs: Path, *, against: str | None, as_json: bool) -> bool:
     """Show the run of a command whose every fit is finished; whether there was one."""
     from neurodecode.experiment.again import finished_run
-    from neurodecode.show.progress import Progress
-    from neurodecode.show.tables import show_runs
 
     found = finished_run(runs, command)
     if found is None:
         return False
+    from neurodecode.show.progress import Progress
+    from neurodecode.show.tables import show_runs
+
     Progress().again(*found)
     show_runs([found[0]], as_json=as_json, against=against)
     return True

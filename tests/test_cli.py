@@ -485,14 +485,31 @@ def test_an_error_in_a_worker_process_is_the_same_line(say: Say) -> None:
 
 
 def test_a_killed_worker_is_told(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neurodecode.evaluation.runner.run_unit", die)
+    """How often it is tried again is tested where the workers are."""
+    monkeypatch.setattr("neurodecode.evaluation.workers.TRIES", 1)
+    monkeypatch.setattr("neurodecode.evaluation.runner._rest_of_unit", die)
     said = say("fit", "-c", "pipe.toml", "--jobs", "2")
-    assert said.err.splitlines()[-1].startswith("FitError: One of 2 worker processes was killed")
+    last = said.err.splitlines()[-1]
+    assert re.match(r"FitError: Fold subject=\d killed its worker 1 times, most likely for", last)
     assert said.status == 2
 
 
 def die(*_: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("fit -c pipe.toml --jobs 2 --scheduler tcp://host:1", "Leave one of them out."),
+        ("fit -c pipe.toml --scheduler nowhere://x", "no Dask scheduler answers there"),
+    ],
+)
+def test_a_scheduler_that_cannot_be_used_is_one_line(say: Say, words: str, complaint: str) -> None:
+    said = say(*words.split())
+    assert said.status == 2
+    assert complaint in said.complaint
+    assert said.complaint.startswith("ConfigError: --")
 
 
 ERRORS = [

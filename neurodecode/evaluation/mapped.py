@@ -22,7 +22,7 @@ LARGE = 1_000_000
 class Mapped(np.memmap):
     """An array in a file, of which another process is sent the place and not the content.
 
-    There it is a plain array that cannot be written to. Parts of it are sent as they are.
+    It cannot be written to. Parts of it are sent as they are. Compute with `numpy.asarray` of it.
     """
 
     def __reduce__(self) -> Any:
@@ -32,9 +32,9 @@ class Mapped(np.memmap):
         return _opened, place
 
 
-def _opened(path: str, dtype: str, shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+def _opened(path: str, dtype: str, shape: tuple[int, ...], offset: int) -> Mapped:
     try:
-        return np.asarray(np.memmap(path, dtype, "r", offset, shape))
+        return Mapped(path, dtype, "r", offset, shape)
     except OSError as error:
         raise StoreError(
             f"A worker on {platform.node()} cannot read {path} ({error.strerror}). Machines that "

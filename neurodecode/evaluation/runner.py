@@ -3,8 +3,12 @@
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from neurodecode.evaluation.cleaning import Continuous, own_windows
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodecode.evaluation.cleaning import own_windows
 from neurodecode.evaluation.jobs import Job, Task
 from neurodecode.evaluation.sides import fitted_in_fold
 from neurodecode.evaluation.unit import group_units, run_unit
@@ -76,7 +80,8 @@ def _rest_of_unit(
     """Do the jobs of a unit that whoever began it before, and was killed, has not kept."""
     found = [(job, run.read_row(job.key)) for job in unit]
     missing = [job for job, row in found if row is None]
-    fitted = run_unit(task, missing, run, n_threads or slot_threads()) if missing else []
+    task, n_threads = _with_arrays(task, np.asarray), n_threads or slot_threads()
+    fitted = run_unit(task, missing, run, n_threads) if missing else []
     return [(job, row) for job, row in found if row is not None] + fitted
 
 
@@ -96,22 +101,18 @@ def _tasks(task: Task, words: Iterable[str], pool: Pool) -> dict[str, Task]:
                 assert task.continuous is not None, "recordings are kept where they are cleaned"
                 x = own_windows(task.epochs, task.continuous, word, pool)
                 its = replace(its, epochs=replace(task.epochs, x=x))
-        tasks[word] = pool.share(_on_disk(its, pool))
+        tasks[word] = its if isinstance(pool, Here) else pool.share(_with_arrays(its, pool.on_disk))
     return tasks
 
 
-def _on_disk(task: Task, pool: Pool) -> Task:
-    """The same task; what is large in it is mapped."""
-    epochs = replace(task.epochs, x=pool.on_disk(task.epochs.x))
-    return replace(task, epochs=epochs, continuous=_recordings(task.continuous, pool))
-
-
-def _recordings(source: Continuous | None, pool: Pool) -> Continuous | None:
-    if source is None or isinstance(pool, Here):
-        return source
-    parts = []
-    for part in source.parts:
-        raw = copy.copy(part.raw)
-        raw._data = pool.on_disk(part.raw._data)
-        parts.append(replace(part, raw=raw))
-    return replace(source, parts=parts)
+def _with_arrays(task: Task, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Task:
+    """The same task, with what is large in it changed: windows, and recordings if there are any."""
+    epochs, source = replace(task.epochs, x=change(task.epochs.x)), task.continuous
+    if source is not None:
+        parts = []
+        for part in source.parts:
+            raw = copy.copy(part.raw)
+            raw._data = change(part.raw._data)
+            parts.append(replace(part, raw=raw))
+        source = replace(source, parts=parts)
+    return replace(task, epochs=epochs, continuous=source)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, FitError
-from neurodecode.evaluation.mapped import in_file, scratch
+from neurodecode.evaluation.mapped import Mapped, in_file, scratch
 
 if TYPE_CHECKING:
     from distributed import Client, Future, SpecCluster
@@ -42,7 +42,7 @@ LOCAL: Mapping[str, Any] = {
     "distributed.worker.profile.enabled": False,  # a thread that looks a hundred times a second
     "distributed.worker.use-file-locking": False,
     "distributed.scheduler.worker-ttl": None,  # a long computation is not a dead worker
-    "distributed.comm.timeouts.connect": "10s",  # with a worker that has just been killed
+    "distributed.comm.timeouts.connect": "3s",  # so long is a killed worker asked for data
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
@@ -175,6 +175,7 @@ class Workers:
         n_workers: int | None = None,
         n_threads: int | None = None,
     ) -> None:
+        _send_places()
         self._client, self._folder = client, folder
         self._n_workers, self.n_threads = n_workers, n_threads
         self._kept: dict[int, tuple[Any, Any]] = {}  # with the original, so that its id stays
@@ -183,7 +184,10 @@ class Workers:
     @property
     def n_workers(self) -> int:
         """Workers that there are now; each does one call at a time, however many threads it has."""
-        return self._n_workers or len(self._client.nthreads())
+        return self._n_workers or self._alive()
+
+    def _alive(self) -> int:
+        return len(self._client.nthreads())
 
     def on_disk(self, x: NDArray[Any]) -> NDArray[Any]:
         """Mapped, see `neurodecode.evaluation.mapped`; written once."""
@@ -202,13 +206,17 @@ class Workers:
     def map(
         self, function: Callable[..., T], calls: Iterable[tuple[Any, ...]], *, called: Called
     ) -> Iterator[tuple[int, T]]:
-        """As many at a time as there are workers; the next are made ready meanwhile."""
+        """As many at a time as there are workers; the next is made ready meanwhile.
+
+        None waits in Dask: it would wait there behind another while a worker comes back, and be
+        taken for what killed a worker that it was never begun by.
+        """
         numbered = enumerate(calls)
         ahead = next(numbered, None)
         ended: Queue[Future] = Queue()
         running: dict[Future, tuple[int, tuple[Any, ...]]] = {}
         while ahead or running:
-            if ahead and len(running) < self.n_workers:
+            if ahead and len(running) < self._alive():
                 future = self._submit(function, ahead[1])
                 future.add_done_callback(ended.put)
                 running[future] = ahead
@@ -226,7 +234,19 @@ class Workers:
 
 
 def _same(thing: T) -> T:
+    _send_places()  # another worker will ask this one for it
     return thing
+
+
+def _send_places() -> None:
+    """Let Dask, which has its own way with arrays, leave to mapped ones what is sent of them."""
+    from distributed.protocol import dask_serialize
+
+    dask_serialize.register(Mapped)(_not_its_way)
+
+
+def _not_its_way(x: Mapped) -> None:
+    raise NotImplementedError
 
 
 _ONE = threading.Lock()

@@ -19,11 +19,12 @@ from neurodecode.evaluation.cleaning import CleanWord, Continuous, training_part
 from neurodecode.evaluation.jobs import Job, Task, job_key
 from neurodecode.evaluation.pseudo_online import Live
 from neurodecode.evaluation.runner import run_jobs
-from neurodecode.evaluation.splits import EVERYBODY, PSEUDO_ONLINE, everybody, make_folds
+from neurodecode.evaluation.splits import EVERYBODY, PSEUDO_ONLINE, everybody
 from neurodecode.evaluation.workers import check_scheduler
 from neurodecode.experiment.again import Command, Origin
 from neurodecode.experiment.choices import Tree, to_toml
 from neurodecode.experiment.data import Report, find_people, load_data, load_epochs
+from neurodecode.experiment.folds import folds_of
 from neurodecode.experiment.live_choices import policy_of
 from neurodecode.experiment.start import refuse_seen, start_key
 from neurodecode.experiment.windows import files_read
@@ -172,14 +173,8 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
         live=_live(choices, epochs),
         together=evaluation["folds_together"] or default_together(choices),
     )
-    folds = make_folds(
-        epochs,
-        protocol=evaluation["protocol"],
-        n_folds=evaluation["n_folds"],
-        order=evaluation["order"],
-        slide=choices["epochs"]["slide"],
-        split=evaluation["split"],
-    )
+    data, versions = epochs.digest(), library_versions()
+    folds = folds_of(choices, epochs, data)
     shuffled = evaluation["shuffle_labels"]
     if evaluation["online_ready"] and not shuffled:  # what learned from a control is of no use
         folds.append(everybody(epochs))
@@ -192,7 +187,6 @@ def make_plan(choices: Tree, epochs: EpochSet, continuous: Continuous | None = N
                 training_parts(continuous, fold, word)  # before anything is fitted
     cleaning = {word: _cleaning_key(choices, continuous, word) for word in clean}
     playing = _playing_key(choices, continuous)
-    data, versions = epochs.digest(), library_versions()
     jobs = []
     n_params = build_models(choices, epochs.spec)
     for model in n_params:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from neurodecode.core.errors import ConfigError, StoreError
@@ -16,9 +15,9 @@ from neurodecode.evaluation.splits import EVERYBODY
 from neurodecode.experiment.outputs import staged
 from neurodecode.experiment.source import Source
 from neurodecode.export.agreement import Agreement, Said, agreement
-from neurodecode.export.archive import read_own_archive, write_archive
-from neurodecode.export.onnx import open_onnx, write_onnx
-from neurodecode.export.program import INPUT, OUTPUTS, Program, program_of
+from neurodecode.export.archive import ask_own_archive, write_archive
+from neurodecode.export.onnx import ask_onnx, write_onnx
+from neurodecode.export.program import INPUT, OUTPUTS, Program, logits_of, program_of
 from neurodecode.nn.spiking.neurons import is_spiking
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
@@ -65,7 +64,7 @@ def write_graph(run: Run, row: ResultRow, out: Path, source: Source) -> dict[str
     decoder, extra = checkpoint.load(path), checkpoint.load_extra(path)
     x, where = _real_windows(run, row, source, gain=np.float32(extra.get("gain", 1.0)))
     net, spec = decoder.model_, decoder.spec_
-    wanted = _logits(decoder, x), decoder.predict_proba(x)
+    wanted = logits_of(net, decoder.normalized(x)), decoder.predict_proba(x)
     program = program_of(net, decoder.mean_, decoder.scale_, n_times=spec.n_times)
     facts = _facts(run, row, decoder, extra, source)
     with staged([out]) as stand_in:
@@ -132,14 +131,6 @@ def _real_windows(
     return x[picked] * gain, f"test windows of {tested.fold}"
 
 
-def _logits(decoder: Decoder, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the net says, by the decoder's own normalisation."""
-    net = decoder.model_.cpu().eval()
-    with torch.inference_mode():
-        logits: NDArray[np.float32] = net(torch.from_numpy(decoder.normalized(x))).numpy()
-    return logits
-
-
 def _facts(
     run: Run, row: ResultRow, decoder: Decoder, extra: Mapping[str, Any], source: Source
 ) -> dict[str, str]:
@@ -152,7 +143,7 @@ def _facts(
     return {
         "made_by": "neurodecode",
         "version": version("neurodecode-eeg"),
-        "torch": torch.__version__,
+        "torch": version("torch"),
         "run": run.id,
         "key": row.key,
         "model": row.model,
@@ -173,28 +164,7 @@ def _facts(
     }
 
 
-def _onnx(path: Path) -> Callable[[NDArray[np.float32]], Said]:
-    session = open_onnx(path)
-
-    def ask(x: NDArray[np.float32]) -> Said:
-        logits, probabilities = session.run(list(OUTPUTS), {INPUT: x})
-        return logits, probabilities
-
-    return ask
-
-
-def _archive(path: Path) -> Callable[[NDArray[np.float32]], Said]:
-    module = read_own_archive(path)
-
-    def ask(x: NDArray[np.float32]) -> Said:
-        with torch.inference_mode():
-            logits, probabilities = module(torch.from_numpy(x))
-        return logits.numpy(), probabilities.numpy()
-
-    return ask
-
-
 FORMATS = {
-    ".onnx": Format("ONNX", write_onnx, _onnx),
-    ".pt2": Format("torch.export", write_archive, _archive),
+    ".onnx": Format("ONNX", write_onnx, ask_onnx),
+    ".pt2": Format("torch.export", write_archive, ask_own_archive),
 }

@@ -77,7 +77,7 @@ def roll_of(card: Card, choices: Mapping[str, Any], cache: WindowCache | None) -
     """
     data_dir = choices["data"]["data_dir"]
     # The whole of the card: its texts name files and classes.
-    key = _digest("roll", asdict(card), data_dir, local_stamps(card, data_dir), *_makers())
+    key = digest_of("roll", asdict(card), data_dir, local_stamps(card, data_dir), *_makers())
     if cache is not None and (kept := cache.find_document(key)) is not None:
         return Roll(**kept)
     dataset = open_dataset(card, data_dir=data_dir)
@@ -216,7 +216,7 @@ def _join_kept(cache: WindowCache, sets: Sequence[EpochSet], *, channels: str) -
     if len(maps) < len(sets):
         return join(sets, channels=channels)
     parts = [(Path(str(x.filename)).parent.name, x.offset) for x in maps]
-    key = _digest("joined", parts, channels, windows_digest())
+    key = digest_of("joined", parts, channels, windows_digest())
     if (entry := cache.find(key)) is not None:
         return entry.sets[0]
     fill = partial(join, sets, channels=channels)
@@ -231,7 +231,7 @@ def _entry_key(
     """Key of one subject's windows: it changes with anything that could change them."""
     data_dir = choices["data"]["data_dir"]
     own = root_of(card, data_dir) is not None
-    return _digest(
+    return digest_of(
         "windows",
         {name: value for name, value in card.source.items() if name != "root"},
         (card.name, card.paradigm, card.events),
@@ -254,7 +254,8 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-def _digest(*words: Any) -> str:
+def digest_of(*words: Any) -> str:
+    """Key of what depends on these words alone, which JSON can hold."""
     text = json.dumps(words, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

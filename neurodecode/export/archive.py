@@ -6,12 +6,14 @@ ever opened here but one that was written a moment ago.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
 
+from neurodecode.export.agreement import Said
 from neurodecode.export.program import Program, quiet
 
 FACTS = "neurodecode.json"
@@ -23,7 +25,14 @@ def write_archive(program: Program, path: Path, facts: Mapping[str, str]) -> Non
         torch.export.save(program.graph, path, extra_files={FACTS: json.dumps(dict(facts))})
 
 
-def read_own_archive(path: Path) -> nn.Module:
-    """What a file computes that this process has just written; never for any other."""
+def ask_own_archive(path: Path) -> Callable[[NDArray[np.float32]], Said]:
+    """How to ask a file that this process has just written; never for any other."""
     with quiet():
-        return torch.export.load(path).module()
+        module = torch.export.load(path).module()
+
+    def ask(x: NDArray[np.float32]) -> Said:
+        with torch.inference_mode():
+            logits, probabilities = module(torch.from_numpy(x))
+        return logits.numpy(), probabilities.numpy()
+
+    return ask

@@ -6,13 +6,16 @@ and there is nothing in it that could be executed. It is read as bytes, so that 
 other files either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodecode.core.errors import CheckpointError, ConfigError
+from neurodecode.export.agreement import Said
 from neurodecode.export.program import INPUT, OUTPUTS, Program, in_short, quiet
 
 
@@ -83,6 +86,17 @@ def open_onnx(path: Path) -> Any:
         raise CheckpointError(
             f"{path} is no ONNX graph that onnxruntime runs: {in_short(error)}. Export it again."
         ) from None
+
+
+def ask_onnx(path: Path) -> Callable[[NDArray[np.float32]], Said]:
+    """How to ask a file for logits and probabilities of windows in microvolts."""
+    session = open_onnx(path)
+
+    def ask(x: NDArray[np.float32]) -> Said:
+        logits, probabilities = session.run(list(OUTPUTS), {INPUT: x})
+        return logits, probabilities
+
+    return ask
 
 
 def facts_of(session: Any) -> dict[str, str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -57,9 +58,7 @@ class Microvolts(nn.Module):
         return logits, logits.softmax(dim=-1)
 
 
-def program_of(
-    net: nn.Module, mean: NDArray[Any], scale: NDArray[Any], *, n_times: int
-) -> Program:
+def program_of(net: nn.Module, mean: NDArray[Any], scale: NDArray[Any], *, n_times: int) -> Program:
     """The graph of a fitted net, as it is in evaluation, for any number of windows if it can.
 
     Parameters
@@ -92,6 +91,13 @@ def program_of(
         f"{type(net).__name__} cannot be written as a graph: torch.export says "
         f"'{in_short(error)}'. Export another decoder."
     )
+
+
+def logits_of(net: nn.Module, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a net itself says to normalised windows, (n_windows, n_outputs), on the CPU."""
+    with torch.inference_mode():
+        said: NDArray[np.float32] = net.cpu().eval()(torch.from_numpy(x)).numpy()
+    return said
 
 
 def in_short(error: Exception | None) -> str:

@@ -7,7 +7,6 @@ the other order does not cover.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -21,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurodecode.nn.convolutions import depthwise
+from neurodecode.nn.dropout import Dropout, dropout
+from neurodecode.nn.eager import is_watched
 from neurodecode.nn.pooled_power import pooled_power
 from neurodecode.nn.spatial_first import (
     can_go_first,
@@ -33,21 +34,13 @@ from neurodecode.nn.spatial_first import (
 
 def reorder(net: nn.Module) -> nn.Module:
     """The same net, which computes the same in less time; changed in place."""
-    parts: Any = net
     for part in net.modules():
         if type(part) in SAME:
             part.__class__ = SAME[type(part)]
+    parts: Any = net
     match type(net).__name__:
-        case "EEGNet":
-            net.__class__ = EEGNet
-        case "ShallowFBCSPNet" | "Deep4Net":
-            if isinstance(getattr(net, "conv_time_spat", None), TheirCombinedConv):
-                parts.conv_time_spat.__class__ = CombinedConv
-            if isinstance(net, TheirShallow):
-                net.__class__ = ShallowFBCSPNet
         case "EEGConformer":
-            embedding = parts.patch_embedding
-            embedding.shallownet = MergedFirst(*embedding.shallownet)
+            parts.patch_embedding.shallownet = MergedFirst(*parts.patch_embedding.shallownet)
         case "CTNet":
             parts.cnn.eegnet_module = SpatialFirst(*parts.cnn.eegnet_module)
         case "MSVTNet":
@@ -58,7 +51,7 @@ def reorder(net: nn.Module) -> nn.Module:
     return net
 
 
-class MaxNorm(MaxNormParametrize):
+class MaxNorm(MaxNormParametrize):  # type: ignore[misc]
     """Braindecode's limit on the norm of each map's weights, in words that `torch.vmap` knows."""
 
     def forward(self, X: Tensor) -> Tensor:
@@ -79,20 +72,14 @@ class MultiHeadAttention(TheirAttention):  # type: ignore[misc]
         """Mix tokens (batch, n_tokens, width); same shape."""
         drops = self.training and self.att_drop > 0
         if mask is not None or x.device.type != "cpu" or (x.shape[1] > FEW and not drops):
-            return super().forward(x, mask)
+            return super().forward(x, mask)  # type: ignore[no-any-return]
         queries, keys, values = (
             self.rearrange_stack(part(x)) for part in (self.queries, self.keys, self.values)
         )
         scores = (queries * self.head_dim**-0.5) @ keys.mT
-        weights = functional.dropout(scores.softmax(dim=3), self.att_drop, self.training)
-        return self.projection(self.rearrange_unstack(weights @ values))
-
-
-SAME: dict[type, type] = {
-    MaxNormParametrize: MaxNorm,
-    TheirAttention: MultiHeadAttention,
-}
-"""Parts of any net, and what computes the same."""
+        weights = dropout(scores.softmax(dim=3), self.att_drop, training=self.training)
+        mixed: Tensor = self.projection(self.rearrange_unstack(weights @ values))
+        return mixed
 
 
 class SpatialFirst(nn.Sequential):
@@ -106,7 +93,7 @@ class SpatialFirst(nn.Sequential):
         temporal, norm, spatial, *rest = self
         maps = _spatial_first(x, temporal, norm, spatial)
         if maps is None:
-            return super().forward(x)
+            return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
         for layer in rest:
             maps = layer(maps)
         return maps
@@ -120,11 +107,11 @@ class EEGNet(TheirEEGNet):  # type: ignore[misc]
         image = self.dimshuffle(self.ensuredims(x))
         maps = _spatial_first(image, self.conv_temporal, self.bnorm_temporal, self.conv_spatial)
         if maps is None:
-            return super().forward(x)
-        names = list(self._modules)
-        for name in names[names.index("conv_spatial") + 1 :]:
-            layer = self._modules[name]
-            maps = _depthwise(layer, maps) if name == "conv_separable_depth" else layer(maps)
+            return super().forward(x)  # type: ignore[no-any-return]
+        layers = list(self)
+        for layer in layers[layers.index(self.conv_spatial) + 1 :]:
+            alone = layer is self.conv_separable_depth and not is_watched(layer)
+            maps = _depthwise(self.conv_separable_depth, maps) if alone else layer(maps)
         return maps
 
 
@@ -133,8 +120,8 @@ class CombinedConv(TheirCombinedConv):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter images (batch, 1, n_times, n_chans): (batch, n_maps, n_steps, 1)."""
-        if _watched([self.conv_time, self.conv_spat]):
-            return super().forward(x)
+        if is_watched(self.conv_time, self.conv_spat):
+            return super().forward(x)  # type: ignore[no-any-return]
         maps = merged(x.squeeze(1).mT, *merged_kernels(self.conv_time, self.conv_spat))
         return maps.mT.unsqueeze(3)
 
@@ -147,9 +134,10 @@ class MergedFirst(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """What the layers make of images, one after the other."""
-        temporal, spatial, *rest = self
-        if _watched([temporal, spatial]) or not can_merge(temporal, spatial):
-            return super().forward(x)
+        layers: list[Any] = list(self)
+        temporal, spatial, *rest = layers
+        if is_watched(temporal, spatial) or not can_merge(temporal, spatial):
+            return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
         maps = merged(x.squeeze(1), *merged_kernels(temporal, spatial)).mT.unsqueeze(2)
         for layer in rest:
             maps = layer(maps)
@@ -159,37 +147,28 @@ class MergedFirst(nn.Sequential):
 class ShallowFBCSPNet(TheirShallow):  # type: ignore[misc]
     """ShallowFBCSPNet with power from sums over the samples that pooling windows share."""
 
-    POWER = ("bnorm", "conv_nonlin_exp", "pool")
+    POWER = {"bnorm": nn.BatchNorm2d, "conv_nonlin_exp": Square, "pool": nn.AvgPool2d}
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (batch, n_outputs)."""
-        if not self._squares() or _watched([self._modules[name] for name in self.POWER]):
-            return super().forward(x)
+        power = [self._modules.get(name) for name in self.POWER]
+        papers = [type(layer) for layer in power] == list(self.POWER.values())
+        if not papers or self.bnorm.momentum is None or is_watched(*power):
+            return super().forward(x)  # type: ignore[no-any-return]
         for name, layer in self.named_children():
             if name == "bnorm":
                 (width, _), (stride, _) = self.pool.kernel_size, self.pool.stride
-                maps = pooled_power(x.squeeze(3).mT, layer, width=width, stride=stride)
+                maps = pooled_power(x.squeeze(3).mT, self.bnorm, width=width, stride=stride)
                 x = maps.mT.unsqueeze(3)
             elif name not in self.POWER:
                 x = layer(x)
         return x
 
-    def _squares(self) -> bool:
-        """Whether the layers are those of the paper: batch norm, squares, mean over windows."""
-        layers = [self._modules.get(name) for name in self.POWER]
-        return all(
-            type(layer) is kind
-            for layer, kind in zip(layers, (nn.BatchNorm2d, Square, nn.AvgPool2d), strict=True)
-        ) and self.bnorm.momentum is not None
 
-
-def _spatial_first(
-    image: Tensor, temporal: nn.Module, norm: nn.Module, spatial: nn.Module
-) -> Tensor | None:
+def _spatial_first(image: Tensor, temporal: Any, norm: Any, spatial: Any) -> Tensor | None:
     """Maps, in the axes of the image; None where braindecode's own order has to be kept."""
-    if not can_go_first(temporal, norm, spatial) or _watched([temporal, norm, spatial]):
+    if not can_go_first(temporal, norm, spatial) or is_watched(temporal, norm, spatial):
         return None
-    assert isinstance(temporal, nn.Conv2d)
     time = 2 if temporal.kernel_size[0] > 1 else 3
     signals = image.squeeze(1) if time == 3 else image.squeeze(1).mT
     if norm.training and (image.requires_grad or image.device.type not in ("cpu", "cuda")):
@@ -197,18 +176,18 @@ def _spatial_first(
     return spatial_first(signals, temporal, norm, spatial).mT.unsqueeze(5 - time)
 
 
-def _depthwise(layer: nn.Module, maps: Tensor) -> Tensor:
+def _depthwise(layer: nn.Conv2d, maps: Tensor) -> Tensor:
     """A convolution of each map (batch, n_maps, 1, n_times) by itself."""
     x = functional.pad(maps.squeeze(2).mT, (0, 0, *layer.padding[1:], *layer.padding[1:]))
     return depthwise(x, layer.weight.flatten(1), padded=False).mT.unsqueeze(2)
 
 
-def _watched(layers: Iterable[nn.Module]) -> bool:
-    """Whether somebody wants to know what goes through these layers."""
-    return any(
-        layer._forward_hooks
-        or layer._forward_pre_hooks
-        or layer._backward_hooks
-        or layer._backward_pre_hooks
-        for layer in layers
-    )
+SAME: dict[type, type] = {
+    MaxNormParametrize: MaxNorm,
+    TheirAttention: MultiHeadAttention,
+    TheirCombinedConv: CombinedConv,
+    TheirEEGNet: EEGNet,
+    TheirShallow: ShallowFBCSPNet,
+    nn.Dropout: Dropout,
+}
+"""Classes of nets and of parts of any net, and those that compute the same."""

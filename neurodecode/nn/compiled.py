@@ -33,7 +33,7 @@ class Kernel:
     Parameters
     ----------
     source
-        The file, beside this one or below it.
+        The file, beside this one or below it; it may include headers that lie beside it.
     flags
         For the compiler, beside the usual.
     """
@@ -79,7 +79,8 @@ class Kernel:
             raise MemoryError(f"{function} found no memory for a block of numbers.")
 
     def _built(self, compiler: str) -> Path:
-        source = self.source.read_bytes()
+        headers = sorted(self.source.parent.glob("*.h"))
+        source = b"".join(path.read_bytes() for path in (self.source, *headers))
         words = (compiler, *self.flags, platform.machine(), _processor())
         words = (*words, str(os.path.getmtime(compiler)))
         name = hashlib.sha256(source + "\n".join(words).encode()).hexdigest()[:20]
@@ -103,7 +104,8 @@ class Kernel:
 # No contraction: a fused product and sum rounds once where torch rounds twice, and a membrane at
 # its threshold would then spike in one and not in the other.
 MEMBRANE = Kernel("spiking/membrane.c", "-ffp-contract=off")
-CONVOLUTIONS = Kernel("convolutions.c", "-ffp-contract=fast")
+STEM = Kernel("stem.c", "-ffp-contract=fast")
+ELU_MEAN = Kernel("elu_mean.c", "-ffp-contract=fast")
 
 
 def address(tensor: "Tensor | None") -> ctypes.c_void_p:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from neurodecode.nn.compiled import CONVOLUTIONS, address
+from neurodecode.nn.compiled import ELU_MEAN, address
 from neurodecode.nn.eager import is_eager
 
 
@@ -102,7 +102,7 @@ class _EluConvMean(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, learns: bool
     ) -> Tensor:
-        compiled = x.dtype == torch.float32 and CONVOLUTIONS.library is not None
+        compiled = x.dtype == torch.float32 and ELU_MEAN.library is not None
         run = _elu_compiled if compiled else _elu_torch
         mean, slope, tap_slope = run(x, weight, bias, stride, learns)
         ctx.save_for_backward(slope, tap_slope)
@@ -147,7 +147,7 @@ def _elu_compiled(x: Tensor, weight: Tensor, bias: Tensor, stride: int, learns: 
     taps = weight.T.contiguous()
     mean, slope = x.new_empty(2, n, n_filters)
     tap_slope = x.new_empty(n, n_taps, n_filters) if learns else None
-    CONVOLUTIONS.call(
+    ELU_MEAN.call(
         "elu_mean_forward",
         *map(ctypes.c_long, (n, n_times, n_filters, n_taps, stride)),
         *map(address, (x, taps, bias, mean, slope, tap_slope)),

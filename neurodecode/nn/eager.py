@@ -30,7 +30,7 @@ def is_eager(*tensors: Tensor) -> bool:
     """Whether all of these are numbers in this machine's memory, now, and nobody follows."""
     if _plain or torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return False
-    if any(t.device.type != "cpu" for t in tensors) or _get_current_dispatch_mode() is not None:  # type: ignore[no-untyped-call]
+    if any(t.device.type != "cpu" for t in tensors) or _get_current_dispatch_mode() is not None:
         return False
     try:
         for tensor in tensors:

@@ -52,13 +52,10 @@ def tap_moments(x: Tensor, n_taps: int) -> tuple[Tensor, Tensor]:
 
 def _lag_sums(x: Tensor, n_lags: int) -> Tensor:
     """Sums of x(t) x(t + lag) over all signals and times, (n_lags,), float64."""
-    x, n_times = x.double(), x.shape[2]
     # The zeros at the end of a channel keep its last block from meeting the next channel's first.
-    padded = functional.pad(x, (0, -n_times % n_lags + n_lags))
-    blocks = padded.unflatten(2, (-1, n_lags)).flatten(1, 2)  # (n_windows, n_blocks, n_lags)
-    same = blocks.mT @ blocks
-    following = blocks[:, :-1].mT @ blocks[:, 1:]
-    products = torch.cat([same, following], dim=2).sum(dim=0)
+    padded = functional.pad(x.double(), (0, -x.shape[2] % n_lags + n_lags))
+    blocks = padded.reshape(-1, n_lags)
+    products = torch.cat([blocks.mT @ blocks, blocks[:-1].mT @ blocks[1:]], dim=1)
     return _along_diagonals(products, n_lags).sum(dim=0)
 
 
@@ -66,4 +63,4 @@ def _along_diagonals(matrix: Tensor, n: int) -> Tensor:
     """Diagonals as columns: entry (i, d) is that of (i, i + d), or 0 outside; (n, n)."""
     rows, columns = matrix.shape
     flat = functional.pad(matrix, (0, 2 * n - columns, 0, n - rows)).flatten()
-    return functional.pad(flat, (0, n)).unflatten(0, (n, 2 * n + 1))[:, :n]
+    return functional.pad(flat, (0, n)).view(n, 2 * n + 1)[:, :n]

@@ -37,12 +37,14 @@ def pooled_power(y: Tensor, norm: nn.BatchNorm2d, *, width: int, stride: int) ->
     centre = y.detach().mean(dim=(0, 1)) if norm.training else running_mean
     y = y - centre
     n_shared = math.gcd(width, stride)
-    whole = y.shape[1] // n_shared * n_shared
-    blocks, rest = y[:, :whole].unflatten(1, (-1, n_shared)), y[:, whole:]
+    batch, n_times, n_maps = y.shape
+    n_blocks = n_times // n_shared
+    whole, rest = y[:, : n_blocks * n_shared], y[:, n_blocks * n_shared :]
+    blocks = whole.reshape(batch, n_blocks, n_shared, n_maps)
     sums, squares = blocks.sum(dim=2), blocks.square().sum(dim=2)
     mean = torch.zeros_like(centre)
     if norm.training:
-        n = y.shape[0] * y.shape[1]
+        n = batch * n_times
         mean = (sums.sum(dim=(0, 1)) + rest.sum(dim=(0, 1))) / n
         var = (squares.sum(dim=(0, 1)) + rest.square().sum(dim=(0, 1))) / n - mean.square()
         keep_statistics(norm, (centre + mean).detach(), var.detach() * n / (n - 1))
@@ -52,4 +54,5 @@ def pooled_power(y: Tensor, norm: nn.BatchNorm2d, *, width: int, stride: int) ->
         s.unfold(1, width // n_shared, stride // n_shared).sum(dim=3) / width
         for s in (sums, squares)
     )
-    return gain.square() * mean_square + 2 * gain * shift * mean_y + shift.square()
+    power: Tensor = gain.square() * mean_square + 2 * gain * shift * mean_y + shift.square()
+    return power

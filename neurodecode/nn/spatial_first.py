@@ -147,4 +147,5 @@ def _pads(conv: nn.Conv2d) -> tuple[int, int]:
         return total // 2, total - total // 2
     if conv.padding == "valid":
         return 0, 0
+    assert not isinstance(conv.padding, str)
     return (max(conv.padding),) * 2

@@ -1,10 +1,10 @@
-"""The stem of a convolutional decoder in compiled C: same function, same weights, same statistics.
+r"""The stem of a convolutional decoder in compiled C: same function, weights and statistics.
 
 A mixture of channels, a batch norm, a filter over time for each mixture, a batch norm, a GELU, and
 means over patches of time. Three things make it fast.
 
 The first batch norm is folded into the mixture. A mixture :math:`w` of windows with mean
-:math:`\\mu` and covariance :math:`C` has the mean :math:`w\\mu` and the variance :math:`wCw^T`, so
+:math:`\mu` and covariance :math:`C` has the mean :math:`w\mu` and the variance :math:`wCw^T`, so
 statistics of the batch come from those of its channels, and gradients go through them by autograd
 on small matrices.
 
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from neurodecode.nn.compiled import CONVOLUTIONS, address
+from neurodecode.nn.compiled import STEM, address
 from neurodecode.nn.eager import is_eager, is_watched
 
 
@@ -40,7 +40,7 @@ def is_fused(x: Tensor, mix: nn.Linear, *parts: nn.Module) -> bool:
         and all(t.dtype == torch.float32 for t in tensors)
         and is_eager(*tensors)
         and not is_watched(mix, *parts)
-        and CONVOLUTIONS.library is not None
+        and STEM.library is not None
     )
 
 
@@ -130,9 +130,7 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (n_chans,) and covariance (n_chans, n_chans) of a batch, in double precision."""
     batch, n_chans, n_times = x.shape
     means, scatters = x.new_empty(batch, n_chans), x.new_empty(batch, n_chans, n_chans)
-    CONVOLUTIONS.call(
-        "window_moments", *_sizes(*x.shape), *map(address, (x, means, scatters)), _threads()
-    )
+    STEM.call("window_moments", *_sizes(*x.shape), *map(address, (x, means, scatters)), _threads())
     means = means.double()
     mean = means.mean(dim=0)
     apart = means - mean
@@ -162,7 +160,7 @@ class _Stem(torch.autograd.Function):
         sizes = (batch, n_chans, n_times, n_maps, n_taps, n_patches)
         z = x.new_empty(batch, n_maps, n_times)
         means, squares = x.new_empty(2, batch, n_maps)
-        CONVOLUTIONS.call(
+        STEM.call(
             "stem_forward", *_sizes(*sizes),
             *map(address, (x, mix, filters, z, means, squares)), _threads(),
         )  # fmt: skip
@@ -176,7 +174,7 @@ class _Stem(torch.autograd.Function):
         norm = torch.stack([mean, (var + eps).rsqrt(), gain, shift]).to(x.dtype)
         pooled = x.new_empty(batch, n_patches, n_maps)
         slopes = x.new_empty(2, *pooled.shape) if learns else (None, None)
-        CONVOLUTIONS.call(
+        STEM.call(
             "stem_pool", *_sizes(*sizes), *map(address, (z, norm, pooled, *slopes)), _threads()
         )
         if learns:
@@ -198,7 +196,7 @@ class _Stem(torch.autograd.Function):
             mean_slope = x.new_zeros(2, n_maps)
         gmix = x.new_empty(batch, *mix.shape)
         gfilters = x.new_empty(batch, n_maps, n_taps)
-        CONVOLUTIONS.call(
+        STEM.call(
             "stem_backward", *_sizes(*ctx.sizes),
             *map(address, (x, mix, filters, z, norm, gradient, mean_slope, gmix, gfilters)),
             _threads(),

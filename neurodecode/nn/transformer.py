@@ -15,6 +15,8 @@ from neurodecode.nn.dropout import Dropout
 from neurodecode.nn.dropout import dropout as drop
 from neurodecode.nn.eager import is_eager
 
+FEW = 64  # tokens, whose attention may be in memory
+
 
 class TransformerLayer(nn.Module):
     """Self-attention, then a feed-forward network; each after a layer norm, each added back.
@@ -74,11 +76,12 @@ class TransformerLayer(nn.Module):
             present = (present | ~present.any(dim=1, keepdim=True))[:, None, None]
         p = self.dropout.p if self.attention_dropout is None else self.attention_dropout
         p = p if self.training else 0.0
-        if p and is_eager(q):  # torch's own would draw a double for each pair of tokens
+        # Torch's dropout draws 64 bits for a pair of tokens; vmap has no rule for its kernel.
+        if q.device.type == "cpu" and (p > 0 if is_eager(q) else q.shape[2] <= FEW):
             scores = (q / q.shape[-1] ** 0.5) @ k.mT
             if present is not None:
                 scores = scores.masked_fill(~present, -torch.inf)
-            return drop(scores.softmax(dim=-1), p, training=True) @ v
+            return drop(scores.softmax(dim=-1), p, training=self.training) @ v
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=present, dropout_p=p)
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:

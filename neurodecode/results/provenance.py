@@ -60,7 +60,7 @@ def source_digest(model_module: str) -> str:
     """
     files = {
         path
-        for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.c")]
+        for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.[ch]")]
         if path.relative_to(PACKAGE).parts[0] not in SHOWS_ONLY | PARTS
     }
     files |= _with_imports("models", model_module.rpartition(".")[2], set())
@@ -84,7 +84,7 @@ def shipped_digest() -> str:
     sha = hashlib.sha256()
     folders = (PACKAGE, shared_folder("datasets"), shared_folder("pipelines"))
     for path in sorted(path for folder in folders for path in folder.rglob("*")):
-        if path.suffix in (".py", ".c", ".toml", ".safetensors", ".json"):
+        if path.suffix in (".py", ".c", ".h", ".toml", ".safetensors", ".json"):
             sha.update(str(path).encode() + path.read_bytes())
     return sha.hexdigest()
 
@@ -121,7 +121,7 @@ def explain_digest() -> str:
 @cache
 def package_digest() -> str:
     """Digest of all source of the package: equal on machines that share work."""
-    return _digest([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.c")])
+    return _digest([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.[ch]")])
 
 
 def _digest(files: Iterable[Path]) -> str:

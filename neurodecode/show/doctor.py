@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from neurodecode.core.errors import StoreError
+from neurodecode.epochs.cache import WindowCache
+from neurodecode.experiment.windows import windows_folder
 from neurodecode.online.discovery import Discovery, try_discovery
 from neurodecode.results.provenance import environment
 from neurodecode.results.store import Store
@@ -51,6 +53,8 @@ def _doctor_facts(runs: Path, network: bool) -> dict[str, Any]:
             f"tested set: pip install -c constraints.txt ."
         )
     facts["MNE_DATA"] = os.environ.get("MNE_DATA", "not set")
+    folder = windows_folder()
+    facts["kept windows"] = f"{folder}, {WindowCache(folder).size() / 2**20:,.0f} MiB"
     facts["runs"] = str(runs.resolve())
     try:
         Store.open(runs)

@@ -33,12 +33,14 @@ def _nir(document: Mapping[str, Any]) -> str:
 def _graph(document: Mapping[str, Any]) -> str:
     parity, given = document["parity"], document["input"]
     shape = ", ".join(map(str, given["shape"]))
+    *first, last = map(str, parity["batch_sizes"])
+    sizes = f"{', '.join(first)} or {last}" if first else last
     beyond = ""
     if parity["spikes"]:
-        beyond = f" ({parity['n_beyond']} windows beyond it, where a spike came or did not)"
+        beyond = f"; {parity['n_beyond']} beyond it, where a spike came in one of them"
     return (
         f"{document['format']}, {document['bytes'] / 1e6:.2g} MB; on {parity['n_windows']} "
-        f"{parity['windows_from']}, {' and '.join(map(str, parity['batch_sizes']))} at a time, "
+        f"{parity['windows_from']}, {sizes} at a time, "
         f"logits differ by up to {parity['max_logit_difference']:.1g} of "
         f"{parity['largest_logit']:.3g} (allowed: {parity['tolerance']:.1g}{beyond}), "
         f"probabilities by {parity['max_probability_difference']:.1g}. "

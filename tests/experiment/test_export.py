@@ -140,7 +140,7 @@ def test_the_command_says_one_line_or_one_document(
     assert (status, complaint) == (0, "")
     assert json.loads(said)["parity"]["windows_from"] == "noise"
     for words, expected in (
-        (["--model", "csp_lda"], "csp_lda is not a net, and NIR describes nets"),
+        (["--model", "csp_lda"], "csp_lda is not a net, and export writes nets only"),
         (["--model", "spiking_egnet"], "Did you mean 'spiking_eegnet'? Known: csp_lda, spiking"),
         (["--fold", "subject=99"], "No fold of mi-tiny is called 'subject=99'"),
     ):

@@ -13,9 +13,10 @@ import pytest
 
 from neurodecode.core.errors import RecordingError
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.experiment import windows
+from neurodecode.experiment import folds, windows
 from neurodecode.experiment.choices import resolve
 from neurodecode.experiment.data import find_people, load_data, load_epochs
+from neurodecode.experiment.folds import folds_of
 
 SUBJECTS = ("1", "2", "3")
 CARD = """
@@ -199,6 +200,36 @@ def test_every_room_that_makes_windows_is_in_the_digest(monkeypatch: pytest.Monk
         "artifacts/mixing.py",
     }  # fmt: skip
     assert "models/dbconformer.py" not in names
+
+
+@pytest.mark.parametrize("n_folds", [None, 2])
+def test_kept_folds_are_those_that_were_made(
+    texts: dict[str, Any], monkeypatch: pytest.MonkeyPatch, n_folds: int | None
+) -> None:
+    texts["evaluation"]["n_folds"] = n_folds
+    epochs = load_epochs(texts)
+    made = folds_of(texts, epochs, "data")
+    with monkeypatch.context() as patch:
+        patch.setattr(folds, "make_folds", lambda *_, **__: pytest.fail("made again"))
+        for one, other in zip(folds_of(texts, epochs, "data"), made, strict=True):
+            assert (one.name, one.subject, one.session) == (
+                other.name,
+                other.subject,
+                other.session,
+            )
+            for side in ("train", "test"):
+                assert getattr(one, side).dtype == getattr(other, side).dtype
+                np.testing.assert_array_equal(getattr(one, side), getattr(other, side))
+    monkeypatch.setattr(folds, "make_folds", lambda *_, **__: ["new"])
+    texts["data"]["cache"] = False
+    assert folds_of(texts, epochs, "data") == ["new"]
+    texts["data"]["cache"] = True
+    texts["evaluation"]["n_folds"] = 3
+    with pytest.raises(AttributeError):  # made, and of another kind
+        folds_of(texts, epochs, "data")
+    texts["evaluation"]["n_folds"] = n_folds
+    with pytest.raises(AttributeError):
+        folds_of(texts, epochs, "other windows")
 
 
 def test_a_damaged_subject_is_read_again(texts: dict[str, Any], read: list[str]) -> None:

@@ -43,7 +43,7 @@ def known() -> Windows:
 @pytest.fixture(scope="session")
 def fitted(known: Windows) -> Decoder:
     """A small net that has learned the difference."""
-    return fit_decoder("dbconformer", known, epochs=15, lr=3e-3)
+    return fit_decoder("dbconformer", known, epochs=25, lr=3e-3)
 
 
 @pytest.fixture(scope="session")
