@@ -19,7 +19,6 @@ from typing import Any
 os.environ.setdefault("MNE_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("MOABB_DOWNLOAD_PROVIDER", "upstream")
 
-import mne
 import numpy as np
 from side_by_side import finish, parser, side_by_side
 
@@ -52,8 +51,8 @@ def real(folder: Path) -> tuple[str, Any, list[str]]:
 
     if not any(folder.glob("MNE-eegbci-data/**/S001R04.edf")):
         sys.exit(f"loading: not measured, {folder} holds no MNE-eegbci-data/.../S001R04.edf")
-    mne.set_config("MNE_DATASETS_EEGBCI_PATH", str(folder), set_env=True, verbose="ERROR")
-    os.environ["MNE_DATA"] = str(folder)
+    for name in ("MNE_DATA", "MNE_DATASETS_EEGBCI_PATH"):
+        os.environ[name] = str(folder.resolve())
     card = find_card("eegmmidb13", paradigm="mi")
     return "eegmmidb13", open_dataset(card, data_dir=str(folder)), ["hands", "feet"]
 

@@ -184,10 +184,7 @@ class Workers:
     @property
     def n_workers(self) -> int:
         """Workers that there are now; each does one call at a time, however many threads it has."""
-        return self._n_workers or self._alive()
-
-    def _alive(self) -> int:
-        return len(self._client.nthreads())
+        return self._n_workers or len(self._client.nthreads())
 
     def on_disk(self, x: NDArray[Any]) -> NDArray[Any]:
         """Mapped, see `neurodecode.evaluation.mapped`; written once."""
@@ -206,31 +203,34 @@ class Workers:
     def map(
         self, function: Callable[..., T], calls: Iterable[tuple[Any, ...]], *, called: Called
     ) -> Iterator[tuple[int, T]]:
-        """As many at a time as there are workers; the next is made ready meanwhile.
+        """One for each worker at a time; the next is made ready meanwhile.
 
-        None waits in Dask: it would wait there behind another while a worker comes back, and be
-        taken for what killed a worker that it was never begun by.
+        None waits in Dask: it would wait there for the worker that has what it shares while others
+        are idle, and be taken for what killed a worker that never began it.
         """
         numbered = enumerate(calls)
         ahead = next(numbered, None)
         ended: Queue[Future] = Queue()
-        running: dict[Future, tuple[int, tuple[Any, ...]]] = {}
+        running: dict[Future, tuple[int, tuple[Any, ...], str]] = {}
         while ahead or running:
-            if ahead and len(running) < self._alive():
-                future = self._submit(function, ahead[1])
+            free = set(self._client.nthreads()).difference(place for *_, place in running.values())
+            if ahead and free:
+                place = free.pop()
+                future = self._submit(place, function, ahead[1])
                 future.add_done_callback(ended.put)
-                running[future] = ahead
+                running[future] = (*ahead, place)
                 ahead = next(numbered, None)
                 continue
             with suppress(Empty):
                 future = ended.get(timeout=LOOK)
-                i, call = running.pop(future)
+                i, call, _ = running.pop(future)
                 yield i, _result(future, called, call)
 
-    def _submit(self, function: Callable[..., Any], call: tuple[Any, ...]) -> "Future":
+    def _submit(self, place: str, function: Callable[..., Any], call: tuple[Any, ...]) -> "Future":
+        how = {"workers": place, "allow_other_workers": True, "pure": False}  # if it dies
         with warnings.catch_warnings():  # of arguments that are large
             warnings.simplefilter("ignore")
-            return self._client.submit(_call, self._facts, function, *call, pure=False)
+            return self._client.submit(_call, self._facts, function, *call, **how)
 
 
 def _same(thing: T) -> T:
