@@ -43,6 +43,7 @@ def options_of() -> ArgumentParser:
     parser.add_argument("--model", choices=("eegnet", "dbconformer"), default="eegnet")
     parser.add_argument("--cold", action="store_true", help="preprocess anew on both sides")
     parser.add_argument("--epochs", type=int, default=4, help="of training")
+    parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--subjects", type=int, default=9)
     parser.add_argument("--sessions", type=int, default=2)
     parser.add_argument("--trials", type=int, default=72, help="of a session")
@@ -144,9 +145,10 @@ def surroundings(options: Namespace) -> dict[str, str]:
 
 def evaluate(side: str, seed: int, options: Namespace, *more: str) -> dict[str, float]:
     """Score of each person, by one side in a fresh process."""
-    names = ("model", "epochs", "subjects", "sessions", "trials", "window", "folder", "their_jobs")
+    names = ("model", "epochs", "lr", "subjects", "sessions", "trials", "window", "folder")
     words = [f"--{n.replace('_', '-')}={getattr(options, n)}" for n in names]
     words += [f"--jobs={options.jobs}"] if options.jobs else []
+    words += [f"--their-jobs={options.their_jobs}"]
     words += ["--cold"] if options.cold else []
     call = [sys.executable, __file__, f"--side={side}", f"--seed={seed}", *words, *more]
     done = subprocess.run(
@@ -165,7 +167,7 @@ def choose(options: Namespace) -> dict[str, Any]:
         **{
             "data.cache": not options.cold, "epochs.window": [0.0, options.window],
             "evaluation.seeds": [options.seed],
-            "evaluation.metric": METRIC, "train.epochs": options.epochs,
+            "evaluation.metric": METRIC, "train.epochs": options.epochs, "train.lr": options.lr,
         },
     )  # fmt: skip
 
@@ -253,7 +255,7 @@ def classifier(options: Namespace) -> Any:
         module__n_outputs=2,
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.AdamW,
-        optimizer__lr=1e-3,
+        optimizer__lr=options.lr,
         optimizer__weight_decay=0.01,
         batch_size=32,
         max_epochs=options.epochs,

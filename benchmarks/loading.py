@@ -22,6 +22,7 @@ os.environ.setdefault("MOABB_DOWNLOAD_PROVIDER", "upstream")
 import numpy as np
 from side_by_side import finish, parser, side_by_side
 
+ARGUMENTS = ("", "--cached")
 CARD = """
 name = "people"
 description = "Simulated people"

@@ -74,7 +74,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [int(i) - 1 for i in options.cases.split(",")] if options.cases else range(len(CASES))
     print(f"{os.cpu_count()} cores, {options.seconds:g} s each; ms from the newest sample on")
-    print(f"{'case':<52}{'p50':>7}{'p95':>7}{'p99':>7}{'max':>8}{'engine p50':>12}{'p99':>6}  lost")
+    columns = f"{'p50':>7}{'p95':>7}{'p99':>7}{'max':>8}{'engine p50':>12}{'p99':>6}  lost"
+    print(f"{'case':<52}{'asked by':<12}{columns}")
     found = []
     for i in wanted:
         row = measure(*CASES[i], folder, options.seconds)
@@ -93,7 +94,8 @@ def main() -> None:
 def show(row: dict[str, Any]) -> None:
     """One line, and the histogram."""
     p50, p95, p99 = np.percentile(row["latency_ms"], [50, 95, 99])
-    line = f"{row['case']:<52}{p50:>7.1f}{p95:>7.1f}{p99:>7.1f}{max(row['latency_ms']):>8.1f}"
+    line = f"{row['case']:<52}{row['runtime']:<12}"
+    line += f"{p50:>7.1f}{p95:>7.1f}{p99:>7.1f}{max(row['latency_ms']):>8.1f}"
     if row["engine_ms"]:
         e50, e99 = np.percentile(row["engine_ms"], [50, 99])
         line += f"{e50:>12.1f}{e99:>6.1f}"
@@ -146,8 +148,10 @@ def measure(
         line for line in lines if line["kind"] == "decision" and line["status"] in ("ok", "abstain")
     ]
     status = [line for line in lines if line["kind"] == "status"][-1]
+    said_of = next((line["text"] for line in lines if line.get("what") == "runtime"), "")
     return {
         "case": name,
+        "runtime": "onnxruntime" if "in onnxruntime:" in said_of else "torch" if said_of else "-",
         "latency_ms": latency,
         "engine_ms": [line["engine_ms"] for line in valid[int(10 * WARM_UP) :]],
         "n_lost": status["n_lost"],
@@ -238,6 +242,7 @@ def measure_peer(folder: Path, seconds: float) -> dict[str, Any]:
             process.wait(timeout=30)
     return {
         "case": "mne_lsl + csp_lda, 22 channels x 250 Hz, chunks of 5",
+        "runtime": "-",
         "latency_ms": latency,
         "engine_ms": [],
         "n_lost": 0,

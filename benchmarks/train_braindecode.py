@@ -29,7 +29,11 @@ from neurodecode.training.net import fit_net
 
 NETS = {"eegnet": "EEGNet", "shallow": "ShallowFBCSPNet", "eegconformer": "EEGConformer"}
 OTHERS = ("lightning", "skorch")
-ARGUMENTS = tuple(f"--net {net} --against {other}" for net in NETS for other in OTHERS)
+ARGUMENTS = (  # read without running
+    "--net eegnet --against lightning", "--net eegnet --against skorch",
+    "--net shallow --against lightning", "--net shallow --against skorch",
+    "--net eegconformer --against lightning", "--net eegconformer --against skorch",
+)  # fmt: skip
 N_WINDOWS, N_CHANS, N_TIMES, N_OUTPUTS, SFREQ = 288, 22, 1000, 4, 250.0
 BATCH, LR, WEIGHT_DECAY = 32, 1e-3, 0.01
 

@@ -79,6 +79,13 @@ def test_comparisons_are_those_that_scripts_list(folder: Path) -> None:
         find_scripts(["god"], folder)
 
 
+def test_arguments_are_texts_that_stand_there(folder: Path) -> None:
+    text = "import side_by_side\nARGUMENTS = tuple(str(i) for i in range(3))\n"
+    (folder / "good.py").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="Write it out"):
+        find_scripts(folder=folder)
+
+
 def test_without_the_scripts_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="clone of the repository"):
         find_scripts(folder=tmp_path)

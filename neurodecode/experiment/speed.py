@@ -79,7 +79,7 @@ def find_scripts(names: Sequence[str] | None = None, folder: Path = SCRIPTS) -> 
     for path in sorted(folder.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if _imports_layout(tree):
-            found[path.stem] = [Script(path, arguments) for arguments in _arguments(tree)]
+            found[path.stem] = [Script(path, arguments) for arguments in _arguments(tree, path)]
     if not found:
         raise ConfigError(
             f"There are no scripts that measure speed in {folder}: they come with a clone of the "
@@ -100,13 +100,20 @@ def _imports_layout(tree: ast.Module) -> bool:
     return False
 
 
-def _arguments(tree: ast.Module) -> Sequence[str]:
+def _arguments(tree: ast.Module, path: Path) -> Sequence[str]:
     """What ``ARGUMENTS`` lists; one comparison without arguments where there is no such name."""
     for node in tree.body:
-        if isinstance(node, ast.Assign):
-            names = {target.id for target in node.targets if isinstance(target, ast.Name)}
-            if "ARGUMENTS" in names:
+        if not isinstance(node, ast.Assign):
+            continue
+        names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if "ARGUMENTS" in names:
+            try:
                 return tuple(map(str, ast.literal_eval(node.value)))
+            except (ValueError, TypeError):
+                raise ConfigError(
+                    f"ARGUMENTS of {path} is read without running the script. Write it out, as a "
+                    f"tuple of texts."
+                ) from None
     return ("",)
 
 

@@ -391,6 +391,6 @@ def _by_chan(by_row: Tensor, weights: Tensor) -> Tensor:
 
     `by_row` is (batch, n_kv_heads, n_new x groups x n_chans, n_rows), and n what comes between.
     """
-    batch, n_rows, n_chans = len(by_row), by_row.shape[-1], weights.shape[-1]
+    batch, n_rows, n_chans = by_row.shape[0], by_row.shape[-1], weights.shape[-1]
     by_row = by_row.reshape(batch, -1, n_chans, n_rows).transpose(1, 2)
     return (by_row @ weights.to(by_row.dtype)).transpose(1, 2)

@@ -40,6 +40,13 @@ def run(card: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fit(resolve("mi", flags=flags), tmp_path_factory.mktemp("graphs") / "runs", n_workers=1)
 
 
+@pytest.fixture(scope="module")
+def live(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The decoder for live use as net.onnx, and what was said of it."""
+    file = tmp_path_factory.mktemp("file") / "net.onnx"
+    return file, export_run(run, file, fold="everybody")
+
+
 @pytest.mark.parametrize(("suffix", "name"), [("onnx", "ONNX"), ("pt2", "torch.export")])
 def test_the_first_net_is_written_and_compared_on_its_test_windows(
     run: Run, tmp_path: Path, suffix: str, name: str
@@ -59,11 +66,10 @@ def test_the_first_net_is_written_and_compared_on_its_test_windows(
 
 
 def test_a_file_gives_the_decoder_s_probabilities_and_says_what_it_takes(
-    run: Run, tmp_path: Path
+    run: Run, live: tuple[Path, dict[str, Any]]
 ) -> None:
-    document = export_run(run, tmp_path / "net.onnx", fold="everybody")
-    session = open_onnx(tmp_path / "net.onnx")
-    facts = facts_of(session)
+    file, document = live
+    facts = facts_of(open_onnx(file))
     assert facts["fold"] == "everybody"
     assert facts["classes"].split(",") == document["classes"] == ["left_hand", "right_hand"]
     assert facts["ch_names"].split(",") == ["C3", "Cz", "C4", "Fz", "Pz"]
@@ -71,15 +77,14 @@ def test_a_file_gives_the_decoder_s_probabilities_and_says_what_it_takes(
     assert json.loads(facts["preprocess"])["filter"] == "causal"
     decoder = checkpoint.load(run.checkpoint_file(document["key"]))
     x = Source(run, lambda *_: None).epochs.x[:9].astype(np.float32)
-    _, probabilities = ask_onnx(tmp_path / "net.onnx")(x)
+    _, probabilities = ask_onnx(file)(x)
     np.testing.assert_allclose(probabilities, decoder.predict_proba(x), atol=1e-6)
 
 
 def test_the_readme_s_lines_for_onnxruntime_run(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export_run(run, tmp_path / "net.onnx")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(live[0].parent)
     (lines,) = re.findall(r"```py\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(lines, "README.md", "exec"), names)
@@ -101,7 +106,7 @@ def test_a_graph_that_says_something_else_is_not_left_behind(
 
     form = graphs.FORMATS[".onnx"]
     monkeypatch.setitem(graphs.FORMATS, ".onnx", form._replace(asked=off(form.asked)))
-    with pytest.raises(ConfigError, match=r"on 32 of 32 windows the ONNX graph and the decoder"):
+    with pytest.raises(ConfigError, match=r"on 16 of 16 windows the ONNX graph and the decoder"):
         export_run(run, old, overwrite=True)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("net.onnx", "old")]
 

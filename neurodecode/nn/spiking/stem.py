@@ -239,7 +239,7 @@ def of_samples(population: Population, n_features: int, dt: float) -> Neuron:
 def with_past(x: Tensor, past: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
     """The signal (batch, n_times, ...) after its last `n` samples, and the `n` newest of both."""
     if past is None:
-        past = x.new_zeros(len(x), n, *x.shape[2:])
+        past = x.new_zeros(x.shape[0], n, *x.shape[2:])
     x = torch.cat([past, x], dim=1)
     return x, x[:, x.shape[1] - n :]
 
