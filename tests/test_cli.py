@@ -490,7 +490,7 @@ def test_a_killed_worker_is_told(say: Say, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("neurodecode.evaluation.runner._rest_of_unit", die)
     said = say("fit", "-c", "pipe.toml", "--jobs", "2")
     last = said.err.splitlines()[-1]
-    assert re.match(r"FitError: Fold subject=\d killed its worker 1 times, most likely for", last)
+    assert re.match(r"FitError: Fold subject=\d is given up: its worker was killed 1 times", last)
     assert said.status == 2
 
 

@@ -18,7 +18,7 @@ import worker_calls
 from neurodecode.core.errors import ConfigError, FitError, UnknownName
 from neurodecode.core.seeding import generator
 from neurodecode.epochs.epochset import EpochSet
-from neurodecode.evaluation import runner, workers
+from neurodecode.evaluation import cluster, runner, workers
 from neurodecode.evaluation.jobs import Job, Task
 from neurodecode.evaluation.mapped import LARGE, in_file, scratch
 from neurodecode.evaluation.splits import make_folds
@@ -56,7 +56,7 @@ def test_a_call_whose_process_is_killed_is_done_again(pool: Pool, tmp_path: Path
 
 
 def test_a_call_that_kills_every_process_is_named(pool: Pool) -> None:
-    with pytest.raises(FitError, match=r"^Call 5 killed its worker 3 times.*fewer --jobs"):
+    with pytest.raises(FitError, match=r"^Call 5 is given up: .* killed 3 times.*fewer --jobs"):
         values(pool, worker_calls.kill, [(5,)])
 
 
@@ -210,7 +210,7 @@ def test_workers_of_a_scheduler_must_have_the_same_code(
 
 @pytest.mark.parametrize("where", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nowhere://x"])
 def test_nobody_at_the_address_is_one_line(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "ANSWER", 0.3)
+    monkeypatch.setattr(cluster, "ANSWER", 0.3)
     with pytest.raises(ConfigError, match=f"^--scheduler {where}: no Dask scheduler") as caught:
         workers.check_scheduler(where)
     assert "\n" not in str(caught.value)
@@ -266,5 +266,5 @@ def test_one_worker_is_this_process_and_takes_no_dask(tmp_path: Path) -> None:
     ("gpus", "seen"), [([], [None] * 3), (["0"], [None] * 3), (["2", "5"], ["2", "5", "2"])]
 )
 def test_workers_take_turns_with_gpus(gpus: list[str], seen: list[str | None]) -> None:
-    found = [workers.gpu_environment(i, gpus).get("CUDA_VISIBLE_DEVICES") for i in range(3)]
+    found = [cluster.gpu_environment(i, gpus).get("CUDA_VISIBLE_DEVICES") for i in range(3)]
     assert found == seen

@@ -26,7 +26,7 @@ NETS = [
     for name in MODELS.names()
     if name != "braindecode" and isinstance(MODELS.get(name)(SPEC), nn.Module)
 ]
-ONE_AT_A_TIME = {"atcnet", "mvpformer"}  # the number of windows is a constant in them
+ONE_AT_A_TIME = {"atcnet", "mvpformer", "spiking_lmu"}  # torch cannot leave their batch open
 NO_ONNX = {"deeperbrain"}  # distances between electrodes: ONNX lacks torch's operation
 
 
