@@ -1,6 +1,6 @@
 """A sweep of classical pipelines with two worker processes, beside the same with one.
 
-python benchmarks/workers.py [--subjects 24] [--kill] [--rounds N] [--json FILE]
+python benchmarks/workers.py [--subjects 12] [--kill] [--rounds N] [--json FILE]
 
 Simulated people are left out one by one, and each pipeline is fitted to the others, with and
 without alignment: `run_jobs` as `neurodecode fit --jobs N` calls it, on windows that were made
@@ -33,7 +33,7 @@ ALIGN = ("none", "euclidean:causal", "riemannian:causal")
 def options_of() -> ArgumentParser:
     """The options."""
     parser = side_by_side.parser(__doc__, rounds=3)
-    parser.add_argument("--subjects", type=int, default=24)
+    parser.add_argument("--subjects", type=int, default=12)
     parser.add_argument("--trials", type=int, default=80, help="of a person")
     parser.add_argument("--kill", action="store_true", help="kill a worker in the middle")
     return parser
