@@ -90,26 +90,26 @@ def compare(options: Namespace) -> None:
         side_by_side.compare(
             seconds["ours"], seconds["theirs"], name="evaluation", unit="s",
             what=f"cross-subject evaluation of {options.model}, {options.subjects} people, "
-            f"{options.epochs} epochs, {state}, against MOABB + braindecode",
+            f"{options.epochs} epochs, {state}, against MOABB + braindecode; {agreement['words']}",
             details={"seconds": seconds, "scores": scores, **agreement},
         ),
         options.json,
     )  # fmt: skip
-    print(
-        f"balanced accuracy: ours {statistics.mean(scores['ours']):.3f}, theirs "
-        f"{statistics.mean(scores['theirs']):.3f}; they differ by {agreement['difference']:+.3f}, "
-        f"and seeds alone by {agreement['noise']:.3f} (twice the standard error)"
-    )
+    print(agreement["words"])
 
 
-def agree(ours: list[float], theirs: list[float]) -> dict[str, float | bool]:
-    """Difference of two means over seeds, and twice its standard error; one seed has none."""
-    difference = statistics.mean(ours) - statistics.mean(theirs)
+def agree(ours: list[float], theirs: list[float]) -> dict[str, Any]:
+    """Whether the means over seeds differ by less than twice the standard error of that."""
+    means = statistics.mean(ours), statistics.mean(theirs)
+    found: dict[str, Any] = {"difference": means[0] - means[1], "noise": None, "agree": None}
+    words = f"balanced accuracy {means[0]:.3f} and {means[1]:.3f}"
     if len(ours) < 2:
-        return {"difference": difference, "noise": float("nan"), "within_seed_noise": False}
+        return {**found, "words": f"{words}, of one seed"}
     variances = statistics.variance(ours), statistics.variance(theirs)
     noise = 2 * (sum(variances) / len(ours)) ** 0.5
-    return {"difference": difference, "noise": noise, "within_seed_noise": abs(difference) <= noise}
+    within = abs(found["difference"]) <= noise
+    words += f" over {len(ours)} seeds, {'within' if within else 'beyond'} seed noise ({noise:.3f})"
+    return {**found, "noise": noise, "agree": within, "words": words}
 
 
 def simulate(options: Namespace) -> None:

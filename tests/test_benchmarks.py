@@ -198,10 +198,11 @@ def test_scores_agree_where_seeds_differ_as_much(monkeypatch: pytest.MonkeyPatch
     evaluation = benchmark("evaluation", monkeypatch)
     near = evaluation.agree([0.70, 0.74, 0.72], [0.71, 0.75, 0.70])
     far = evaluation.agree([0.70, 0.71, 0.72], [0.80, 0.81, 0.82])
-    assert near["within_seed_noise"]
-    assert not far["within_seed_noise"]
+    assert near["agree"]
+    assert "0.720 and 0.720 over 3 seeds, within seed noise" in near["words"]
+    assert not far["agree"]
     assert far["difference"] == pytest.approx(-0.1)
-    assert not evaluation.agree([0.7], [0.7])["within_seed_noise"]  # one seed says nothing
+    assert evaluation.agree([0.7], [0.7])["agree"] is None  # one seed says nothing
 
 
 @pytest.mark.slow
