@@ -33,3 +33,16 @@ def test_its_commands_and_options_exist(command: str) -> None:
     assert "Usage" in help_text
     options = [word.split("=")[0] for word in words if word.startswith("-")]
     assert [o for o in options if o not in help_text] == []
+
+
+def test_the_recipe_for_slurm_makes_a_script() -> None:
+    """As far as it goes without Slurm."""
+    (recipe,) = re.findall(r"```py\n(.*SLURMCluster.*?)```", README, flags=re.DOTALL)
+    head = recipe.partition("    cluster.scale")[0]
+    found: dict[str, str] = {}
+    exec(compile(f"{head}    found = cluster.job_script()", "README.md", "exec"), found)
+    script = found["found"]
+    assert "#SBATCH --cpus-per-task=16" in script
+    assert re.search(
+        r"dask_worker tcp://\S+ .*--nthreads 1 .*--nworkers 16 .*--lifetime 3h50m", script
+    )

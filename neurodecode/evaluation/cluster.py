@@ -56,6 +56,7 @@ def started(n_workers: int, folder: Path) -> Iterator["SpecCluster"]:
         "dashboard": False,
         "local_directory": str(folder),
         "silence_logs": logging.CRITICAL,
+        "preload": [__name__],  # see `dask_setup`
     }
     scheduler = {
         **common,
@@ -88,13 +89,14 @@ def end(cluster: "SpecCluster") -> None:
             os.kill(nanny.pid, signal.SIGKILL)
 
 
+def dask_setup(worker: Any) -> None:
+    """What Dask calls in a worker of ours: Ctrl+C reaches a whole terminal, and we end workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Ctrl+C waits for the end of the block, and never reaches what is started in it.
-
-    It goes to all processes of a terminal, and Dask's would each say at length what stopped them;
-    we end them. Theirs are started by threads that are started here, later ones too.
-    """
+    """Ctrl+C waits for the end of the block: a cluster that is half there cannot be ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
