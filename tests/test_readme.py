@@ -37,7 +37,7 @@ def test_its_commands_and_options_exist(command: str) -> None:
 
 def test_the_recipe_for_slurm_makes_a_script() -> None:
     """As far as it goes without Slurm."""
-    (recipe,) = re.findall(r"```py\n(.*SLURMCluster.*?)```", README, flags=re.DOTALL)
+    (recipe,) = re.findall(r"```py\n(from dask_jobqueue.*?)```", README, flags=re.DOTALL)
     head = recipe.partition("    cluster.scale")[0]
     found: dict[str, str] = {}
     exec(compile(f"{head}    found = cluster.job_script()", "README.md", "exec"), found)
