@@ -11,6 +11,7 @@ sampling rate, in whole patches, with names or positions of channels. Nothing is
 
 import inspect
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -381,9 +382,26 @@ def _classifiers() -> dict[str, Callable[..., nn.Module]]:
     return {name: cls for name, cls in both.items() if name not in util.non_classification_models}
 
 
+@contextmanager
+def _absent(name: str) -> Iterator[None]:
+    """Within the block, a module that was not imported before cannot be."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # what the import system takes for that
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def import_braindecode() -> ModuleType:
-    """`braindecode.models`, without the two deprecation warnings of its import."""
-    with warnings.catch_warnings():
+    """`braindecode.models`, without the two deprecation warnings of its import, and without MOABB.
+
+    It would import MOABB, which takes a second, for the text of a docstring, and does without where
+    there is none.
+    """
+    with warnings.catch_warnings(), _absent("moabb"):
         # braindecode 1.8 asks MNE for a montage by its old name.
         warnings.filterwarnings("ignore", "Montage name 'standard_1020'", FutureWarning)
         # wfdb, which it imports, calls pandas' set_index in place.

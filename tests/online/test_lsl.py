@@ -46,7 +46,7 @@ print(start, flush=True)
 sys.stdin.readline()
 """
 HEAR = """
-import json, sys
+import json, sys, time
 import numpy as np
 from neurodecode.online import lsl
 lsl.configure(session=sys.argv[1])
@@ -70,7 +70,11 @@ try:
         inlet.pull(1.0)
 except lsl.StreamLost as error:
     print(error, flush=True)
-words.pull()
+for _ in range(50):  # the end of one stream may be heard a moment before that of the other
+    words.pull()
+    if words.lost:
+        break
+    time.sleep(0.1)
 print(words.lost, flush=True)
 """
 
