@@ -18,6 +18,8 @@ from pathlib import Path
 
 from side_by_side import machine, parser, quartiles
 
+ARGUMENTS = ()  # there is no peer, so no ratio: `neurodecode bench speed` passes it over
+
 FIT = ["fit", "--paradigm", "mi", "--jobs", "1"]
 FINISHED = [*FIT, "--model", "csp_lda,dbconformer", "--set", "train.epochs=1"]
 FIRST_STEP = """
