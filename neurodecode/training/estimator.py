@@ -453,7 +453,7 @@ def _power(x: Windows, mean: NDArray[np.float64]) -> NDArray[np.float64]:
     total = np.zeros(x.shape[1])
     for rows in spans(x):
         about = x[rows] - mean
-        total += np.einsum("ect,ect->c", about, about)
+        total += np.einsum("nct,nct->c", about, about)
     return total
 
 

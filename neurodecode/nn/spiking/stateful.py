@@ -70,7 +70,7 @@ def detached(state: State) -> State:
 def looped(
     run: Callable[[Tensor, State], tuple[Tensor, State]], x: Tensor, state: State
 ) -> tuple[Tensor, State]:
-    """What ``run(x, state)`` gives, as a graph with a loop: an unrolled one has nodes for each step.
+    """What ``run(x, state)`` gives, as a graph with a loop; unrolled it has nodes for each step.
 
     Parameters
     ----------
