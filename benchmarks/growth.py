@@ -270,6 +270,8 @@ def draw(axis: str, points: Sequence[Point], file: Path) -> None:
                 title="slope", frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1)
             )
         figure.savefig(file, metadata={"Date": None})
+    lines = file.read_text(encoding="utf-8").splitlines()  # matplotlib leaves spaces at their ends
+    file.write_text("".join(f"{line.rstrip()}\n" for line in lines), encoding="utf-8")
 
 
 def curve(points: Sequence[Point], task: str, measure: str) -> tuple[list[float], list[float]]:
