@@ -21,18 +21,9 @@ os.environ.setdefault("MOABB_DOWNLOAD_PROVIDER", "upstream")
 
 import numpy as np
 from side_by_side import finish, parser, side_by_side
+from simulated_people import people
 
 ARGUMENTS = ("", "--cached")
-CARD = """
-name = "people"
-description = "Simulated people"
-paradigm = "mi"
-simulated = true
-events = ["left_hand", "right_hand"]
-[source]
-kind = "synthetic"
-[source.arguments]
-"""
 SIMULATED = {"n_subjects": 9, "n_sessions": 2, "n_trials": 72, "sfreq": 250.0}
 BAND = (8.0, 32.0)
 
@@ -41,9 +32,7 @@ def simulated(folder: Path) -> tuple[str, Any, list[str]]:
     """Card and MOABB object of the same simulated people, and their classes."""
     from neurodecode.recordings.synthetic import Synthetic
 
-    card = folder / "people.toml"
-    card.write_text(CARD + "\n".join(f"{name} = {value}" for name, value in SIMULATED.items()))
-    return str(card), Synthetic(**SIMULATED), ["left_hand", "right_hand"]
+    return str(people(folder, **SIMULATED)), Synthetic(**SIMULATED), ["left_hand", "right_hand"]
 
 
 def real(folder: Path) -> tuple[str, Any, list[str]]:

@@ -7,8 +7,7 @@ kept to the last bit, at any rate. Windows follow each other on a fixed grid and
 another; each is computed once, when its last sample is there, so live and offline are the same.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from neurodecode.artifacts.recording import Array, brain_channels, check_rate, s
 from neurodecode.artifacts.stepwise import Stepwise
 from neurodecode.artifacts.trained import digest, load_denoiser, shipped
 from neurodecode.core.errors import ConfigError, SignalError
+from neurodecode.nn.threads import torch_threads
 from neurodecode.recordings.montage import electrode_directions
 from neurodecode.signal.resampling import resampling_matrix
 
@@ -208,7 +208,9 @@ class Learned(Stepwise):
         into, back = _matrices(grid)
         windows = torch.from_numpy(np.asarray(x / self.scale_, np.float32))
         directions = torch.from_numpy(self.directions_.astype(np.float32))
-        with torch.inference_mode(), _one_thread():
+        # A window is small, and on a busy machine two threads wait for each other: a minute of 30
+        # channels took 18 s instead of 3.4.
+        with torch.inference_mode(), torch_threads(1):
             scaled = windows @ into.T
             cleaned = self._net()(scaled[None], directions if len(directions) else None)[0]
             artifact = ((scaled - cleaned) @ back.T).numpy() * self.scale_
@@ -253,21 +255,6 @@ class _Grid:
     def end(self, i: int) -> int:
         """Sample after window i."""
         return i * self.n_hop + self.n_reach
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Within, torch computes with one thread.
-
-    A window is small, and on a busy machine two threads wait for each other: a minute of 30
-    channels took 18 s instead of 3.4.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=8)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -91,11 +91,16 @@ class EpochSet:
         return sha.hexdigest()
 
 
-def chunks(x: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    """Windows a few at a time, in order, about `CHUNK` bytes each."""
-    step = max(1, CHUNK // max(1, x[:1].nbytes))
+def spans(x: Any) -> Iterator[slice]:
+    """Consecutive windows, about `CHUNK` bytes each, of an array or a `View`."""
+    step = max(1, CHUNK * len(x) // max(1, x.nbytes))
     for start in range(0, len(x), step):
-        yield x[start : start + step]
+        yield slice(start, start + step)
+
+
+def chunks(x: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Windows a few at a time, in order."""
+    return (x[rows] for rows in spans(x))
 
 
 def as_places(

@@ -1,13 +1,13 @@
 """Some windows of an array, and what becomes of them, made when they are asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from neurodecode.epochs.epochset import CHUNK
+from neurodecode.epochs.epochset import spans
 
 Step = Callable[[NDArray[np.float32], NDArray[np.intp]], NDArray[np.float32]]
 
@@ -67,10 +67,3 @@ class View:
 def small(n_bytes: int) -> bool:
     """Whether so much can be held: a quarter of the memory that is free."""
     return bool(n_bytes <= psutil.virtual_memory().available / 4)
-
-
-def spans(x: "NDArray[np.floating] | View") -> Iterator[slice]:
-    """Consecutive windows, of `CHUNK` bytes about."""
-    step = max(1, CHUNK * len(x) // max(1, x.nbytes))
-    for start in range(0, len(x), step):
-        yield slice(start, start + step)

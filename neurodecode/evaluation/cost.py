@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurodecode.core.counts import TOTALS, Counts, LayerCount
-from neurodecode.evaluation.unit import torch_threads
 from neurodecode.nn.count import count
+from neurodecode.nn.threads import torch_threads
 
 N_REPEATS = 200
 WARM_UP = 10

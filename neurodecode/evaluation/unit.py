@@ -2,19 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from neurodecode.core.errors import FitError
-from neurodecode.epochs.epochset import EpochSet
-from neurodecode.epochs.view import View, spans
+from neurodecode.epochs.epochset import EpochSet, spans
+from neurodecode.epochs.view import View
 from neurodecode.evaluation.alarms import score_alarms
 from neurodecode.evaluation.jobs import Job, Task
 from neurodecode.evaluation.metrics import score_all
@@ -22,6 +20,7 @@ from neurodecode.evaluation.pseudo_online import Shown, live_pipeline, play_fold
 from neurodecode.evaluation.sides import Sides, SidesOf, fitted_in_fold, training_labels
 from neurodecode.evaluation.splits import Fold
 from neurodecode.models import BACKBONES, split_mode
+from neurodecode.nn.threads import torch_threads
 from neurodecode.results.rows import ResultRow
 from neurodecode.results.store import Run
 from neurodecode.training import checkpoint
@@ -216,7 +215,8 @@ def _tested(
     if task.live is not None and len(fold.test):
         shown = _play(task, job, decoder, extra)
     else:
-        shown = _test(task, fold, decoder, sides.x_test * learned.gain, fitted=learned[:3])
+        x_test = sides.x_test if learned.gain == 1 else sides.x_test * learned.gain
+        shown = _test(task, fold, decoder, x_test, fitted=learned[:3])
     row = ResultRow(
         key=job.key,
         paradigm=task.paradigm,
@@ -305,14 +305,3 @@ def predictions_table(epochs: EpochSet, fold: Fold, proba: NDArray[np.floating])
     for i, name in enumerate(epochs.classes):
         table[f"p_{name}"] = proba[:, i]
     return table
-
-
-@contextmanager
-def torch_threads(n: int) -> Iterator[None]:
-    """Within the block, torch computes with `n` threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

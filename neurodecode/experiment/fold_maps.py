@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from neurodecode.core.seeding import generator
-from neurodecode.evaluation.unit import torch_threads
 from neurodecode.explain import EXPLAINERS
 from neurodecode.explain.faithful import Deletion
 from neurodecode.explain.random_weights import cascade, is_net, settled, with_random_weights
@@ -18,6 +17,7 @@ from neurodecode.explain.reliance import components, parts, reliance
 from neurodecode.explain.similarity import similarity
 from neurodecode.explain.truth import against_truth
 from neurodecode.explain.windows import Maps, Windows
+from neurodecode.nn.threads import torch_threads
 from neurodecode.recordings.synthetic import SourceTruth
 from neurodecode.results import maps as kept
 from neurodecode.results.maps import FoldMaps

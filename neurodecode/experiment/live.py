@@ -14,9 +14,9 @@ from neurodecode.core.options import check_options
 from neurodecode.core.stopping import StopRule
 from neurodecode.evaluation.pseudo_online import live_pipeline
 from neurodecode.evaluation.splits import EVERYBODY
-from neurodecode.evaluation.unit import torch_threads
 from neurodecode.experiment.choices import parse_value, resolve
 from neurodecode.experiment.live_choices import check_online, choose_online, policy_of
+from neurodecode.nn.threads import torch_threads
 from neurodecode.online import lsl
 from neurodecode.online.engine import Engine
 from neurodecode.online.loop import LoopOptions

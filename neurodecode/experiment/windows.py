@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from neurodecode.core.places import cache_folder
 from neurodecode.epochs.cache import Entry, WindowCache
 from neurodecode.epochs.epochset import EpochSet, join
+from neurodecode.epochs.view import small
 from neurodecode.experiment.subjects import classes_of, load_subject, subjects_of
 from neurodecode.recordings.cards import Card, local_files, open_dataset
 from neurodecode.recordings.sources import (
@@ -30,9 +30,6 @@ from neurodecode.recordings.sources import (
 from neurodecode.results.provenance import library_versions, windows_digest
 
 logger = logging.getLogger(__name__)
-
-SHARE = 4
-"""Windows larger than the available memory over this are not held in memory."""
 
 VERSIONS = ("mne", "moabb", "numpy", "scipy")
 """Libraries that windows pass through."""
@@ -201,9 +198,9 @@ def join_sets(
     in_memory
         As of `neurodecode.experiment.data.load_epochs`.
     """
-    limit = psutil.virtual_memory().available // SHARE if in_memory is None else in_memory
-    small = sum(one.x.nbytes for group in groups for one in group) <= limit
-    put = join if small or cache is None else partial(_join_kept, cache)
+    n_bytes = sum(one.x.nbytes for group in groups for one in group)
+    held = small(n_bytes) if in_memory is None else n_bytes <= in_memory
+    put = join if held or cache is None else partial(_join_kept, cache)
     joined = [put(group, channels=montage) for group in groups]
     return joined[0] if len(joined) == 1 else put(joined, channels=channels)
 

@@ -26,8 +26,7 @@ def tap_moments(x: Tensor, n_taps: int) -> tuple[Tensor, Tensor]:
     In float64, because a filter that passes little of a signal's power loses as many digits of
     it. Sums of products at each lag come from blocks of `n_taps` samples, with themselves and
     with the next block. The sum for taps k and l then differs from the one for k - 1 and l - 1
-    by one product at either end of the signals: 1.5 million products a lag for 32 windows of
-    22 x 1000 samples, where 64 filters' outputs would take 1.5 million a tap and a filter.
+    by one product at either end of the signals.
     """
     n_signals, n_times = x.shape[0] * x.shape[1], x.shape[2]
     n_steps = n_times - n_taps + 1

@@ -67,11 +67,8 @@ def spatial_first(
 def merged(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve (batch, n_chans, n_times) with (n_maps, n_chans, n_taps): (batch, n_steps, n_maps).
 
-    Notes
-    -----
-    With maps last in memory, forward and backward take 32 ms on one thread for 32 windows of
-    22 x 1000 samples, 40 maps and 25 taps. As an image of one channel, with electrodes for
-    its width, `torch.nn.Conv2d` takes 197.
+    Maps lie last in memory, which on a CPU is several times as fast as an image of one channel with
+    electrodes for its width.
     """
     if x.device.type != "cpu":
         return functional.conv1d(x, kernels, bias).transpose(1, 2)

@@ -6,8 +6,7 @@ It adds up in another order, so what it says is compared with the net first: liv
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +24,7 @@ from neurodecode.export.onnx import facts_of, open_onnx, write_onnx
 from neurodecode.export.parity import random_windows
 from neurodecode.export.program import INPUT, OUTPUTS, program_of
 from neurodecode.nn.spiking.neurons import is_spiking
+from neurodecode.nn.threads import torch_threads
 
 Runtime = Literal["auto", "torch", "onnx"]
 Ask = Callable[[NDArray[np.float32]], NDArray[np.float64]]
@@ -101,7 +101,7 @@ def choose_runtime(
             for i, gain in enumerate(GAINS)
         ]
     ).astype(np.float32)
-    with one_thread():
+    with torch_threads(1):  # as in the loop
         try:
             by_onnx, found = _graph(net, mean, scale, by_torch, windows, kept)
         except NeurodecodeError as error:
@@ -204,14 +204,3 @@ def _rehearse(ours: Ask, theirs: Ask, windows: NDArray[np.float32]) -> tuple[flo
         if i >= 2 and time.perf_counter() > end:
             break
     return float(np.median(times[ours])), float(np.median(times[theirs]))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within the block torch computes on one thread, as in the loop."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

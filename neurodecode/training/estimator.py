@@ -15,8 +15,8 @@ from neurodecode.core.errors import ConfigError, FitError, SignalError
 from neurodecode.core.options import check_options
 from neurodecode.core.seeding import derive_seed, generator
 from neurodecode.core.spec import TaskSpec
-from neurodecode.epochs.epochset import as_places
-from neurodecode.epochs.view import View, spans
+from neurodecode.epochs.epochset import as_places, spans
+from neurodecode.epochs.view import View
 from neurodecode.models import MODELS, PRETRAINED, split_mode
 from neurodecode.nn.foundation import FoundationDecoder
 from neurodecode.nn.spiking.decoder import SpikingDecoder

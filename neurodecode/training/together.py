@@ -23,6 +23,7 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from neurodecode.core.seeding import derive_seed
+from neurodecode.epochs.view import View
 from neurodecode.nn.spiking.decoder import SpikingDecoder
 from neurodecode.training.augment import Augmentation, choose_augmentations
 from neurodecode.training.decoder import make_optimizer, new_history, refuse_lost
@@ -67,7 +68,8 @@ def fit_together(
 
     Notes
     -----
-    Nets that are too many for an accelerator's memory are trained in two halves.
+    Nets that are too many for an accelerator's memory are trained in two halves, and nets whose
+    windows are streamed are trained alone.
 
     Raises
     ------
@@ -86,6 +88,9 @@ def fit_together(
     # Nets in step have equally many batches; others are another pass.
     groups: dict[int, list[int]] = {}
     for i, lesson in enumerate(lessons):
+        if isinstance(lesson.x, View):  # memory does not hold the windows of one
+            fitted(i, fit_net(nets[i], *lesson, **train))
+            continue
         groups.setdefault(max(1, round(len(lesson.x) / options["batch_size"])), []).append(i)
     for n_batches, group in groups.items():
         if len(group) == 1:
@@ -262,11 +267,9 @@ class Windows:
 
 def _filled(part: Tensor, n: int) -> Tensor:
     """`n` of something of which there are fewer: the first stands for those that lack."""
-    return (
-        part
-        if len(part) == n
-        else torch.cat([part, part[:1].expand(n - len(part), *part.shape[1:])])
-    )
+    if len(part) == n:
+        return part
+    return torch.cat([part, part[:1].expand(n - len(part), *part.shape[1:])])
 
 
 class TogetherModule(pl.LightningModule):
@@ -282,8 +285,6 @@ class TogetherModule(pl.LightningModule):
         Applied to each net's batch with its own generator.
     windows
         Of training and validation; both forget nets that have stopped.
-    patience
-        Epochs without a lower validation loss before a net stops.
     on_fitted
         Called with the place of a net in the order in which they were given, its best weights and
         its history.

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from neurodecode.epochs import epochset
 from neurodecode.epochs import view as module
-from neurodecode.epochs.view import View, spans
+from neurodecode.epochs.epochset import spans
+from neurodecode.epochs.view import View
 
 BASE = np.random.default_rng(0).standard_normal((20, 3, 10)).astype(np.float32)
 INDEX = np.array([4, 3, 17, 8, 8, 0])
@@ -32,7 +34,7 @@ def test_steps_follow_each_other() -> None:
 
 
 def test_spans_cover_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 250)  # two windows
+    monkeypatch.setattr(epochset, "CHUNK", 250)  # two windows
     view = View(BASE, INDEX)
     assert [view[rows].shape[0] for rows in spans(view)] == [2, 2, 2]
     np.testing.assert_array_equal(np.concatenate([view[rows] for rows in spans(view)]), BASE[INDEX])

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -185,52 +186,20 @@ def test_an_unfinished_run_leaves_no_plan(
     assert list((tmp_path / "runs").glob("*/plan.json")) == []
 
 
-TEXTS = """
-name = "texts"
-description = "Text files"
-paradigm = "state"
-events = ["rest", "task"]
-[source]
-kind = "files"
-pattern = "s{subject}_{part}.txt"
-interval = [0.0, 8.0]
-sfreq = 64.0
-ch_names = ["Cz"]
-unit = "uV"
-[source.label]
-field = "part"
-values = { 1 = "rest", 2 = "task" }
-[choices.epochs]
-window = [0.0, 1.0]
-stride = 1.0
-"""
-
-
-def test_a_changed_recording_is_decoded_anew(tmp_path: Path) -> None:
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-
-    def write(name: str) -> None:
-        x = np.round(50 * rng.standard_normal(512)).astype(int)
-        (tmp_path / "data" / name).write_text("\n".join(map(str, x)) + "\n")
-
-    (tmp_path / "data").mkdir()
-    (tmp_path / "texts.toml").write_text(TEXTS)
-    for subject in (1, 2):
-        write(f"s{subject}_1.txt")
-        write(f"s{subject}_2.txt")
+def test_a_changed_recording_is_decoded_anew(
+    texts_folder: Path, write_text: Callable[[Path, int], None], tmp_path: Path
+) -> None:
     flags = {
-        "data.dataset": [str(tmp_path / "texts.toml")], "data.data_dir": str(tmp_path / "data"),
+        "data.dataset": [str(tmp_path / "texts.toml")], "data.data_dir": str(texts_folder),
         "models": ["bandpower_lr"], "evaluation.align": ["none"], "preprocess.band": [4, 20],
     }  # fmt: skip
     asked, runs = Command(paradigm="state", pipeline=None, sets=(), flags=flags), tmp_path / "runs"
     keys = json.loads((fit_command(asked, runs).path / "plan.json").read_text())["jobs"]
     assert finished_run(runs, asked) is not None
-    write("s2_1.txt")
+    write_text(texts_folder / "s2_1.txt", 100)
     assert finished_run(runs, asked) is None
     again_keys = json.loads((fit_command(asked, runs).path / "plan.json").read_text())["jobs"]
     assert not set(keys) & set(again_keys)
     assert finished_run(runs, asked) is not None
-    (tmp_path / "data" / "s3_1.txt").write_text("new")
+    (texts_folder / "s4_1.txt").write_text("new")
     assert finished_run(runs, asked) is None

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +20,16 @@ from neurodecode.experiment.data import find_people, load_data, load_epochs
 from neurodecode.experiment.folds import folds_of
 
 SUBJECTS = ("1", "2", "3")
-CARD = """
-name = "texts"
-description = "Text files"
-paradigm = "state"
-events = ["rest", "task"]
-[source]
-kind = "files"
-pattern = "s{subject}_{part}.txt"
-interval = [0.0, 4.0]
-sfreq = 64.0
-ch_names = ["Cz"]
-unit = "uV"
-[source.label]
-field = "part"
-values = { 1 = "rest", 2 = "task" }
-[choices.epochs]
-window = [0.0, 1.0]
-stride = 1.0
-"""
-
-
-def write(path: Path, seed: int) -> None:
-    x = np.random.default_rng(seed).integers(-50, 50, 256)
-    path.write_text("\n".join(map(str, x)) + "\n")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "recordings"
-    folder.mkdir()
-    for i, subject in enumerate(SUBJECTS):
-        for part in (1, 2):
-            write(folder / f"s{subject}_{part}.txt", 10 * i + part)
-    return folder
-
-
-@pytest.fixture
-def texts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def texts(texts_folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Choices for three people's text files; nothing of theirs has been kept yet."""
-    monkeypatch.setenv("NEURODECODE_CACHE", str(folder.parent / "cache"))
-    card = folder.parent / "texts.toml"
-    card.write_text(CARD)
+    monkeypatch.setenv("NEURODECODE_CACHE", str(texts_folder.parent / "cache"))
+    card = texts_folder.parent / "texts.toml"
     flags = {
         "data.dataset": [str(card)],
-        "data.data_dir": str(folder),
+        "data.data_dir": str(texts_folder),
         "models": ["csp_lda"],
         "preprocess.band": [4, 20],
     }
@@ -133,24 +99,28 @@ def test_other_choices_are_other_windows(
 
 
 def test_a_folder_that_moved_holds_the_same_recordings(
-    texts: dict[str, Any], read: list[str], folder: Path
+    texts: dict[str, Any], read: list[str], texts_folder: Path
 ) -> None:
     made = load_epochs(texts)
     read.clear()
-    texts["data"]["data_dir"] = str(folder.rename(folder.parent / "elsewhere"))
+    texts["data"]["data_dir"] = str(texts_folder.rename(texts_folder.parent / "elsewhere"))
     assert same(load_epochs(texts), made)
     assert read == []
 
 
 @pytest.mark.parametrize("what", ["content", "date"])
 def test_only_the_subject_whose_file_changed_is_read_again(
-    texts: dict[str, Any], read: list[str], folder: Path, what: str
+    texts: dict[str, Any],
+    read: list[str],
+    texts_folder: Path,
+    write_text: Callable[[Path, int], None],
+    what: str,
 ) -> None:
     before = load_epochs(texts)
     read.clear()
-    file = folder / "s2_1.txt"
+    file = texts_folder / "s2_1.txt"
     if what == "content":
-        write(file, 99)
+        write_text(file, 99)
     os.utime(file, ns=(1, 1))
     after = load_epochs(texts)
     assert read == ["2"]
@@ -159,15 +129,18 @@ def test_only_the_subject_whose_file_changed_is_read_again(
 
 
 def test_a_new_file_is_seen_whosever_it_is(
-    texts: dict[str, Any], read: list[str], folder: Path
+    texts: dict[str, Any],
+    read: list[str],
+    texts_folder: Path,
+    write_text: Callable[[Path, int], None],
 ) -> None:
     load_epochs(texts)
     read.clear()
     for part in (1, 2):
-        write(folder / f"s4_{part}.txt", 40 + part)
+        write_text(texts_folder / f"s4_{part}.txt", 40 + part)
     assert set(load_epochs(texts).table["subject"]) == {*SUBJECTS, "4"}
     assert read == ["4"]
-    (folder / "channels.tsv").write_text("beside them, and nobody's")
+    (texts_folder / "channels.tsv").write_text("beside them, and nobody's")
     load_epochs(texts)
     assert read == ["4", *SUBJECTS, "4"]
 

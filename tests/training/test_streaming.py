@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from neurodecode.core.errors import FitError
-from neurodecode.epochs import view as module
+from neurodecode.epochs import epochset
 from neurodecode.epochs.view import View
 from neurodecode.training.batches import Batches, Streamed
 from neurodecode.training.estimator import Decoder
@@ -37,7 +37,7 @@ def test_a_decoder_is_the_same_whether_windows_are_held_or_read(model: str, tmp_
 def test_nothing_of_the_size_of_the_data_is_ever_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", 2**18)
+    monkeypatch.setattr(epochset, "CHUNK", 2**18)
     x, y = on_disk(tmp_path, 3000, n_times=500)
     index = np.arange(len(x))
     decoder = Decoder("shallow", sfreq=100, train={**TRAIN, "epochs": 1})
@@ -52,7 +52,7 @@ def test_nothing_of_the_size_of_the_data_is_ever_held(
 def test_a_bad_window_is_found_wherever_it_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", 2**14)
+    monkeypatch.setattr(epochset, "CHUNK", 2**14)
     x, y = on_disk(tmp_path, 40)
     x[33, 2, 7] = np.inf
     with pytest.raises(FitError, match=r"1 of 40 windows hold .*first: window 33"):

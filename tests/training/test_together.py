@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neurodecode.core.errors import FitError
 from neurodecode.core.spec import TaskSpec
+from neurodecode.epochs.view import View
 from neurodecode.models import MODELS
 from neurodecode.training import together
 from neurodecode.training.net import Lesson, fit_net
@@ -135,6 +136,17 @@ def test_too_many_for_the_memory_are_trained_in_parts(monkeypatch: pytest.Monkey
     found = fit_together(build(Power, 5), [lesson(32, 16, s) for s in range(5)], {"epochs": 1})
     assert len(found) == 5
     assert sizes == [5, 3, 2, 1, 2]
+
+
+def test_a_net_whose_windows_are_streamed_is_trained_alone() -> None:
+    """Stacking would hold them."""
+    nets, lessons = build(Power, 3), [lesson(32, 16, seed) for seed in range(3)]
+    twin, held = copy.deepcopy(nets[1]), lessons[1]
+    lessons[1] = held._replace(x=View(held.x, np.arange(32)))
+    fit_together(nets, lessons, {"epochs": 2})
+    fit_net(twin, *held, epochs=2)
+    for name, value in twin.state_dict().items():
+        assert torch.equal(nets[1].state_dict()[name], value)
 
 
 def test_nets_that_cannot_are_told_apart() -> None:
